@@ -1,0 +1,121 @@
+package query
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Store is what the engine needs of a store.
+type Store interface {
+	// Trace returns all spans of a trace; r is a hint where to look first, never a filter. The error is of kind
+	// NotFound when there is no such trace.
+	Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.Trace, error)
+	// Scan yields whole traces in the order of trace.Position: at least those that sc wants, perhaps more. It fills rep as it
+	// goes. It stops at the first error, and when the caller stops.
+	Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error]
+	// Services returns the names of all services, sorted.
+	Services(ctx context.Context) ([]string, error)
+	// Operations returns a service's operations, sorted by name, then kind. All services' for "".
+	Operations(ctx context.Context, service string) ([]trace.Operation, error)
+	// Stats says what is there.
+	Stats(ctx context.Context) (trace.Stats, error)
+}
+
+// Engine answers questions from a store. Its methods may be called at the same time.
+type Engine struct {
+	Store // Trace, Services, Operations and Stats are answered as they are
+}
+
+// New returns an engine over a store.
+func New(s Store) *Engine { return &Engine{Store: s} }
+
+// Request asks for the newest traces that a scan wants.
+type Request struct {
+	Scan   trace.Scan
+	Limit  int    // traces to return; at least 1
+	Cursor string // Answer.Cursor of the page before, for the same scan
+}
+
+// Answer is one page of traces, newest first.
+type Answer struct {
+	Traces []*trace.Trace
+	Cursor string // of the next page; empty: there is no more
+	Report trace.ScanReport
+}
+
+// Find returns a page of traces. Errors of kind Invalid are the caller's: a limit below 1, a cursor of another question.
+func (e *Engine) Find(ctx context.Context, r Request) (*Answer, error) {
+	if r.Limit < 1 {
+		return nil, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
+	}
+	sum := sumOf(r.Scan)
+	if r.Cursor != "" {
+		pos, err := parseCursor(r.Cursor, sum)
+		if err != nil {
+			return nil, err
+		}
+		r.Scan.Before = pos
+	}
+	a := &Answer{}
+	for t, err := range e.Scan(ctx, r.Scan, &a.Report) {
+		if err != nil {
+			return nil, err
+		}
+		if !r.Scan.Match(t) {
+			continue
+		}
+		if len(a.Traces) == r.Limit {
+			last := a.Traces[len(a.Traces)-1]
+			a.Cursor = formatCursor(PositionOf(last), sum)
+			break
+		}
+		a.Traces = append(a.Traces, t)
+	}
+	return a, nil
+}
+
+// PositionOf returns a trace's place in the order of traces.
+func PositionOf(t *trace.Trace) trace.Position {
+	p := trace.Position{ID: t.ID}
+	for i := range t.Spans {
+		if i == 0 || t.Spans[i].Start < p.Start {
+			p.Start = t.Spans[i].Start
+		}
+	}
+	return p
+}
+
+// A cursor is the position of the page's last trace and a sum of the question, in base64: 8 bytes start, 16 bytes
+// trace ID, 4 bytes sum.
+const cursorLen = 8 + 16 + 4
+
+func sumOf(sc trace.Scan) [4]byte {
+	sc.Before = trace.Position{}
+	h := sha256.Sum256(fmt.Appendf(nil, "%#v", sc))
+	return [4]byte(h[:4])
+}
+
+func formatCursor(p trace.Position, sum [4]byte) string {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, cursorLen), p.Start)
+	b = append(b, p.ID[:]...)
+	return base64.RawURLEncoding.EncodeToString(append(b, sum[:]...))
+}
+
+func parseCursor(s string, sum [4]byte) (trace.Position, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != cursorLen {
+		return trace.Position{}, trace.Errorf(trace.Invalid, "cursor %.60q is not one that an answer gave", s)
+	}
+	if [4]byte(b[24:]) != sum {
+		return trace.Position{}, trace.Errorf(trace.Invalid, "cursor %.60q is of another search; start without it", s)
+	}
+	p := trace.Position{Start: binary.BigEndian.Uint64(b)}
+	copy(p.ID[:], b[8:24])
+	return p, nil
+}

@@ -1,0 +1,520 @@
+package trace
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Limits bound what a batch may hold. A span over a limit is refused alone; the rest of its batch is not.
+type Limits struct {
+	SpanBytes int    // one span's OTLP bytes
+	Depth     int    // arrays and maps inside one another
+	Oldest    uint64 // Unix ns: a span that starts before would be expired at once; 0: no limit
+	Newest    uint64 // Unix ns: a span that starts later has a broken clock; 0: no limit
+}
+
+// DefaultLimits are the limits on size; the limits on time depend on the clock and the retention.
+func DefaultLimits() Limits { return Limits{SpanBytes: 16 << 20, Depth: 64} }
+
+// Reason says why a span was refused; it is the label of a metric.
+type Reason uint8
+
+// The reasons for which a single span is refused.
+const (
+	BadTraceID   Reason = iota // not 16 bytes, or all zero
+	BadSpanID                  // not 8 bytes, or all zero
+	NoStartTime                // start time 0
+	TooOld                     // older than the retention
+	InTheFuture                // starts later than clocks can differ
+	SpanTooLarge               // over Limits.SpanBytes
+	TooDeep                    // values nested deeper than Limits.Depth
+	NumReasons                 // how many reasons there are
+)
+
+func (r Reason) String() string {
+	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_deep"}[r]
+}
+
+// Refusals counts the spans of a batch that were refused.
+type Refusals struct {
+	Count [NumReasons]int
+	First string // what was wrong with the first of them, and where
+}
+
+// Total returns the number of spans refused.
+func (r *Refusals) Total() int {
+	n := 0
+	for _, c := range r.Count {
+		n += c
+	}
+	return n
+}
+
+// Part is a stretch of a batch's Raw.
+type Part struct{ Lo, Hi uint32 }
+
+// Len returns the number of bytes in the part.
+func (p Part) Len() int { return int(p.Hi - p.Lo) }
+
+// AttrRef tells where an attribute lies. Depending on Type the value is Num (Bool: 0 or 1, Int: two's complement,
+// Double: IEEE bits), the bytes Val (String, Bytes), or the AnyValue message Val (Array, Map, Empty).
+type AttrRef struct {
+	Key, Val Part
+	Num      uint64
+	Type     ValueType
+}
+
+// SpanRef is what the index knows of a span. Its attributes are Batch.Attrs[AttrLo:AttrHi]; Batch.Rest[RestLo:RestHi]
+// are its remaining fields as they lie in Raw, tags included: trace state, dropped counts, events, links, a status with a message,
+// and fields that OTLP may add one day.
+type SpanRef struct {
+	TraceID        ID
+	ID, Parent     SpanID
+	Start, End     uint64
+	Name           Part
+	Flags          uint32
+	Kind           Kind
+	Status         StatusCode
+	Resource       uint32 // index into Batch.Resources
+	Scope          uint32 // index into Batch.Scopes
+	AttrLo, AttrHi uint32
+	RestLo, RestHi uint32
+}
+
+// ResourceRef tells where a Resource message and its schema URL lie. Both may be empty.
+type ResourceRef struct{ Body, SchemaURL Part }
+
+// ScopeRef tells where an InstrumentationScope message and its schema URL lie. Both may be empty.
+type ScopeRef struct{ Body, SchemaURL Part }
+
+// Batch is spans on their way in: an OTLP TracesData message (field for field the same as an
+// ExportTraceServiceRequest) and an index of it. It can be used again, which saves all allocation, by indexing into it anew;
+// whoever is handed a batch must not keep any part of it after returning.
+//
+// Format: opentelemetry-proto, opentelemetry/proto/trace/v1/trace.proto.
+type Batch struct {
+	Raw       []byte
+	Resources []ResourceRef
+	Scopes    []ScopeRef
+	Spans     []SpanRef
+	Attrs     []AttrRef
+	Rest      []Part
+
+	Refused     Refusals
+	InvalidText int // names, keys and texts that are not UTF-8: kept as they are, shown with U+FFFD
+
+	limits Limits
+	span   int // spans seen, refused ones included
+	err    string
+	errAt  int
+}
+
+// Bytes returns the bytes of a part.
+func (b *Batch) Bytes(p Part) []byte { return b.Raw[p.Lo:p.Hi] }
+
+// Index makes the batch the index of raw, which it keeps. Spans over a limit are left out, and Raw is rewritten
+// without them. An error, of kind Invalid, says that raw is no OTLP and at which byte it stops being so; the batch is then empty.
+func (b *Batch) Index(raw []byte, limits Limits) error {
+	if uint64(len(raw)) > 1<<31 {
+		return Errorf(TooLarge, "%d bytes of spans in one request; at most 2 GiB can be", len(raw))
+	}
+	b.reset(raw, limits)
+	if !b.traces() {
+		at, msg := b.errAt, b.err
+		b.reset(nil, limits)
+		return Errorf(Invalid, "not an OTLP traces message: %s at byte %d of %d", msg, at, len(raw))
+	}
+	if b.Refused.Total() > 0 {
+		return b.drop(limits)
+	}
+	return nil
+}
+
+func (b *Batch) reset(raw []byte, limits Limits) {
+	b.Raw = raw
+	b.Resources, b.Scopes, b.Spans = b.Resources[:0], b.Scopes[:0], b.Spans[:0]
+	b.Attrs, b.Rest = b.Attrs[:0], b.Rest[:0]
+	b.Refused, b.InvalidText = Refusals{}, 0
+	b.limits, b.span, b.err, b.errAt = limits, 0, "", 0
+}
+
+// drop encodes what is left anew, so that Raw holds no refused span and means the same when it is read again.
+func (b *Batch) drop(limits Limits) error {
+	refused, invalid := b.Refused, b.InvalidText
+	spans, err := b.Decode()
+	if err != nil {
+		return err
+	}
+	b.reset(AppendTraces(nil, spans), Limits{SpanBytes: limits.SpanBytes, Depth: limits.Depth})
+	if !b.traces() {
+		return Errorf(Internal, "own encoding is not OTLP: %s at byte %d", b.err, b.errAt)
+	}
+	b.Refused, b.InvalidText = refused, invalid
+	return nil
+}
+
+func (b *Batch) fail(at int, msg string) bool {
+	if b.err == "" {
+		b.err, b.errAt = msg, at
+	}
+	return false
+}
+
+func (b *Batch) traces() bool {
+	var f field
+	for at := 0; at < len(b.Raw); at = f.end {
+		if !readField(b.Raw, at, len(b.Raw), &f) {
+			return b.fail(at, "broken field in TracesData")
+		}
+		if f.num != 1 {
+			continue
+		}
+		if f.wire != wireBytes {
+			return b.fail(at, "resource_spans is not a message")
+		}
+		if !b.resourceSpans(f.lo, f.hi) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *Batch) resourceSpans(at, end int) bool {
+	res := len(b.Resources)
+	b.Resources = append(b.Resources, ResourceRef{})
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in ResourceSpans")
+		}
+		if f.num > 3 {
+			continue
+		}
+		if f.wire != wireBytes {
+			return b.fail(at, "field of ResourceSpans has the wrong type")
+		}
+		switch f.num {
+		case 1:
+			if !b.checkBody(f.lo, f.hi, 1, 0) {
+				return false
+			}
+			b.Resources[res].Body = Part{uint32(f.lo), uint32(f.hi)}
+		case 2:
+			if !b.scopeSpans(f.lo, f.hi, res) {
+				return false
+			}
+		case 3:
+			b.Resources[res].SchemaURL = Part{uint32(f.lo), uint32(f.hi)}
+		}
+	}
+	return true
+}
+
+func (b *Batch) scopeSpans(at, end, res int) bool {
+	scope := len(b.Scopes)
+	b.Scopes = append(b.Scopes, ScopeRef{})
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in ScopeSpans")
+		}
+		if f.num > 3 {
+			continue
+		}
+		if f.wire != wireBytes {
+			return b.fail(at, "field of ScopeSpans has the wrong type")
+		}
+		switch f.num {
+		case 1:
+			if !b.checkBody(f.lo, f.hi, 3, 0) {
+				return false
+			}
+			b.Scopes[scope].Body = Part{uint32(f.lo), uint32(f.hi)}
+		case 2:
+			if !b.spanAt(f.lo, f.hi, res, scope) {
+				return false
+			}
+		case 3:
+			b.Scopes[scope].SchemaURL = Part{uint32(f.lo), uint32(f.hi)}
+		}
+	}
+	return true
+}
+
+// checkBody checks that a message is well-formed and its attributes, of field number attrs, are.
+func (b *Batch) checkBody(at, end int, attrs uint32, depth int) bool {
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field")
+		}
+		if f.num == attrs && f.wire == wireBytes {
+			var a AttrRef
+			if ok, deep := b.keyValue(f.lo, f.hi, depth, &a); !ok {
+				return false
+			} else if deep {
+				return b.fail(at, fmt.Sprintf("values nested deeper than %d", b.limits.Depth))
+			}
+		}
+	}
+	return true
+}
+
+func (b *Batch) refuse(r Reason, format string, args ...any) bool {
+	b.Refused.Count[r]++
+	if b.Refused.First == "" {
+		b.Refused.First = fmt.Sprintf("span %d of the request: ", b.span) + fmt.Sprintf(format, args...)
+	}
+	return true
+}
+
+// spanAt indexes one span. It returns false if the bytes are broken; a span that breaks a limit is refused and the result is true.
+func (b *Batch) spanAt(at, end, res, scope int) bool {
+	defer func() { b.span++ }()
+	if end-at > b.limits.SpanBytes {
+		return b.refuse(SpanTooLarge, "has %d bytes; at most %d are taken", end-at, b.limits.SpanBytes)
+	}
+	attrLo, restLo := len(b.Attrs), len(b.Rest)
+	b.Spans = append(b.Spans, SpanRef{})
+	s := &b.Spans[len(b.Spans)-1]
+	s.Resource, s.Scope = uint32(res), uint32(scope)
+	s.AttrLo, s.RestLo = uint32(attrLo), uint32(restLo)
+	var traceID, spanID, parent Part
+	deep := false
+	raw := b.Raw
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(raw, at, end, &f) {
+			return b.fail(at, "broken field in Span")
+		}
+		if f.num <= 16 && f.wire != spanWire[f.num] {
+			return b.fail(at, fmt.Sprintf("field %d of Span has the wrong type", f.num))
+		}
+		switch f.num {
+		case 1:
+			traceID = Part{uint32(f.lo), uint32(f.hi)}
+		case 2:
+			spanID = Part{uint32(f.lo), uint32(f.hi)}
+		case 4:
+			parent = Part{uint32(f.lo), uint32(f.hi)}
+		case 5:
+			s.Name = Part{uint32(f.lo), uint32(f.hi)}
+			if !utf8.Valid(raw[f.lo:f.hi]) {
+				b.InvalidText++
+			}
+		case 6:
+			s.Kind = Kind(f.val)
+			if f.val > uint64(KindConsumer) {
+				s.Kind = KindUnspecified
+			}
+		case 7:
+			s.Start = f.val
+		case 8:
+			s.End = f.val
+		case 9:
+			b.Attrs = append(b.Attrs, AttrRef{})
+			ok, d := b.keyValue(f.lo, f.hi, 0, &b.Attrs[len(b.Attrs)-1])
+			if !ok {
+				return false
+			}
+			deep = deep || d
+		case 15:
+			ok, rest := b.status(f.lo, f.hi, s)
+			if !ok {
+				return false
+			}
+			if rest {
+				b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
+			}
+		case 16:
+			s.Flags = uint32(f.val)
+		case 11, 13:
+			ok, d := b.nested(f.lo, f.hi, f.num == 11)
+			if !ok {
+				return false
+			}
+			deep = deep || d
+			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
+		default:
+			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
+		}
+	}
+	copy(s.TraceID[:], raw[traceID.Lo:traceID.Hi])
+	copy(s.ID[:], raw[spanID.Lo:spanID.Hi])
+	if parent.Len() == len(s.Parent) {
+		copy(s.Parent[:], raw[parent.Lo:parent.Hi])
+	}
+	s.AttrHi, s.RestHi = uint32(len(b.Attrs)), uint32(len(b.Rest))
+	if b.valid(s, traceID, spanID, parent, deep) {
+		return true
+	}
+	b.Spans, b.Attrs, b.Rest = b.Spans[:len(b.Spans)-1], b.Attrs[:attrLo], b.Rest[:restLo]
+	return true
+}
+
+// spanWire is the wire type of each of Span's fields.
+var spanWire = [17]uint8{
+	1: wireBytes, 2: wireBytes, 3: wireBytes, 4: wireBytes, 5: wireBytes, 6: wireVarint, 7: wireFixed64, 8: wireFixed64,
+	9: wireBytes, 10: wireVarint, 11: wireBytes, 12: wireVarint, 13: wireBytes, 14: wireVarint, 15: wireBytes, 16: wireFixed32,
+}
+
+// valid refuses a span that cannot be stored.
+func (b *Batch) valid(s *SpanRef, traceID, spanID, parent Part, deep bool) bool {
+	switch {
+	case traceID.Len() != len(s.TraceID) || s.TraceID.IsZero():
+		b.refuse(BadTraceID, "trace_id is %x; want 16 bytes, not all zero", clip(b.Bytes(traceID)))
+	case spanID.Len() != len(s.ID) || s.ID.IsZero():
+		b.refuse(BadSpanID, "span_id is %x; want 8 bytes, not all zero", clip(b.Bytes(spanID)))
+	case parent.Len() != 0 && parent.Len() != len(s.Parent):
+		b.refuse(BadSpanID, "parent_span_id is %x; want 8 bytes or none", clip(b.Bytes(parent)))
+	case s.Start == 0:
+		b.refuse(NoStartTime, "start_time_unix_nano is 0")
+	case s.Start < b.limits.Oldest:
+		b.refuse(TooOld, "starts at %d ns since 1970, before the retention's start %d", s.Start, b.limits.Oldest)
+	case b.limits.Newest != 0 && s.Start > b.limits.Newest:
+		b.refuse(InTheFuture, "starts at %d ns since 1970, in the future (at most %d is taken)", s.Start, b.limits.Newest)
+	case deep:
+		b.refuse(TooDeep, "has values nested deeper than %d", b.limits.Depth)
+	default:
+		return true
+	}
+	return false
+}
+
+func clip(b []byte) []byte { return b[:min(len(b), 32)] }
+
+// nested checks an Event (name is field 2, attributes 3) or a Link (attributes 4).
+func (b *Batch) nested(at, end int, event bool) (ok, deep bool) {
+	var f field
+	attrs := uint32(4)
+	if event {
+		attrs = 3
+	}
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in an event or link"), false
+		}
+		if f.num == attrs && f.wire == wireBytes {
+			var a AttrRef
+			ok, d := b.keyValue(f.lo, f.hi, 0, &a)
+			if !ok {
+				return false, false
+			}
+			deep = deep || d
+		}
+	}
+	return true, deep
+}
+
+// status reads a Status; rest says that it holds more than the code.
+func (b *Batch) status(at, end int, s *SpanRef) (ok, rest bool) {
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in Status"), false
+		}
+		if f.num == 3 && f.wire == wireVarint {
+			s.Status = StatusUnset
+			if f.val <= uint64(StatusError) {
+				s.Status = StatusCode(f.val)
+			}
+		} else {
+			rest = true
+		}
+	}
+	return true, rest
+}
+
+// keyValue reads a KeyValue. deep says that the value is nested deeper than allowed; it was then not looked at further.
+func (b *Batch) keyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in KeyValue"), false
+		}
+		if f.wire != wireBytes {
+			continue
+		}
+		switch f.num {
+		case 1:
+			a.Key = Part{uint32(f.lo), uint32(f.hi)}
+			if !utf8.Valid(b.Raw[f.lo:f.hi]) {
+				b.InvalidText++
+			}
+		case 2:
+			ok, d := b.anyValue(f.lo, f.hi, depth, a)
+			if !ok {
+				return false, false
+			}
+			deep = deep || d
+		}
+	}
+	return true, deep
+}
+
+// anyValue reads an AnyValue into a. Of several values the last counts, as in any protobuf oneof.
+func (b *Batch) anyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
+	a.Type, a.Num, a.Val = TypeEmpty, 0, Part{uint32(at), uint32(end)}
+	var f field
+	for p := at; p < end; p = f.end {
+		if !readField(b.Raw, p, end, &f) {
+			return b.fail(p, "broken field in AnyValue"), false
+		}
+		switch {
+		case f.num == 1 && f.wire == wireBytes:
+			a.Type, a.Val = TypeString, Part{uint32(f.lo), uint32(f.hi)}
+			if !utf8.Valid(b.Raw[f.lo:f.hi]) {
+				b.InvalidText++
+			}
+		case f.num == 2 && f.wire == wireVarint:
+			a.Type, a.Num = TypeBool, min(f.val, 1)
+		case f.num == 3 && f.wire == wireVarint:
+			a.Type, a.Num = TypeInt, f.val
+		case f.num == 4 && f.wire == wireFixed64:
+			a.Type, a.Num = TypeDouble, f.val
+		case (f.num == 5 || f.num == 6) && f.wire == wireBytes:
+			a.Type, a.Val = TypeArray, Part{uint32(at), uint32(end)}
+			if f.num == 6 {
+				a.Type = TypeMap
+			}
+			if depth+1 > b.limits.Depth {
+				return true, true
+			}
+			ok, d := b.list(f.lo, f.hi, depth+1, f.num == 6)
+			if !ok {
+				return false, false
+			}
+			deep = deep || d
+		case f.num == 7 && f.wire == wireBytes:
+			a.Type, a.Val = TypeBytes, Part{uint32(f.lo), uint32(f.hi)}
+		case f.num <= 7:
+			return b.fail(p, "field of AnyValue has the wrong type"), false
+		}
+	}
+	return true, deep
+}
+
+// list checks an ArrayValue or KeyValueList.
+func (b *Batch) list(at, end, depth int, kv bool) (ok, deep bool) {
+	var f field
+	for ; at < end; at = f.end {
+		if !readField(b.Raw, at, end, &f) {
+			return b.fail(at, "broken field in an array or map"), false
+		}
+		if f.num != 1 || f.wire != wireBytes {
+			continue
+		}
+		var a AttrRef
+		var d bool
+		if kv {
+			ok, d = b.keyValue(f.lo, f.hi, depth, &a)
+		} else {
+			ok, d = b.anyValue(f.lo, f.hi, depth, &a)
+		}
+		if !ok {
+			return false, false
+		}
+		deep = deep || d
+	}
+	return true, deep
+}

@@ -1,0 +1,171 @@
+package trace
+
+// A Scan asks a store for traces. A trace is wanted if for each element of Spans it has at least one span on which
+// all of that element's conditions hold. A store may return more traces than that, never fewer; whoever asked
+// evaluates the scan again with Match.
+type Scan struct {
+	Range  Range    // of the matching spans' start; not a condition on the rest of the trace
+	Spans  [][]Cond // empty: every trace with a span in Range
+	Before Position // return only traces that come after this position in the order; zero: from the newest
+}
+
+// Position is a place in the one order of traces: start time descending, then trace ID ascending. The zero
+// Position is before everything.
+type Position struct {
+	Start uint64 // start of the trace's earliest span
+	ID    ID
+}
+
+// IsZero reports whether p is the place before the newest trace.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// Precedes reports whether p comes before q, that is, p is newer, or as new with a lower ID.
+func (p Position) Precedes(q Position) bool {
+	if p.Start != q.Start {
+		return p.Start > q.Start
+	}
+	return string(p.ID[:]) < string(q.ID[:])
+}
+
+// Field is what a condition looks at.
+type Field uint8
+
+// The fields of conditions.
+const (
+	FieldService  Field = iota // the resource's service.name
+	FieldName                  // the span's name
+	FieldKind                  // Value is an Int: a Kind
+	FieldStatus                // Value is an Int: a StatusCode
+	FieldDuration              // Value is an Int, ns
+	FieldAttr                  // the span's attribute Key, or else the resource's; Value compared by Op
+	FieldEvent                 // an event's name, or an event's attribute Key if that is set
+)
+
+// Op is how a condition compares. A missing field meets no condition.
+type Op uint8
+
+// The comparisons.
+const (
+	OpExists Op = iota // there is such a field
+	OpText             // its Value.Text equals the condition's: for dialects that have only strings
+	OpEqual            // same type and content
+	OpGreaterEqual
+	OpLessEqual
+)
+
+// Cond is one simple condition on one span.
+type Cond struct {
+	Field Field
+	Key   string // of FieldAttr and FieldEvent
+	Op    Op
+	Value Value
+}
+
+// Match reports whether the trace meets the scan (Before left aside): the exact evaluation.
+func (sc *Scan) Match(t *Trace) bool {
+	if len(sc.Spans) == 0 {
+		for i := range t.Spans {
+			if sc.Range.Contains(t.Spans[i].Start) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, conds := range sc.Spans {
+		if !sc.anyMatches(t, conds) {
+			return false
+		}
+	}
+	return true
+}
+
+func (sc *Scan) anyMatches(t *Trace, conds []Cond) bool {
+	for i := range t.Spans {
+		if sc.Range.Contains(t.Spans[i].Start) && MatchSpan(&t.Spans[i], conds) {
+			return true
+		}
+	}
+	return false
+}
+
+// MatchSpan reports whether all conditions hold on a span.
+func MatchSpan(s *Span, conds []Cond) bool {
+	for i := range conds {
+		if !conds[i].Match(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// Match reports whether the condition holds on a span.
+func (c *Cond) Match(s *Span) bool {
+	switch c.Field {
+	case FieldService:
+		return c.Compare(String(s.Service()))
+	case FieldName:
+		return c.Compare(String(s.Name))
+	case FieldKind:
+		return c.Compare(Int(int64(s.Kind)))
+	case FieldStatus:
+		return c.Compare(Int(int64(s.Status)))
+	case FieldDuration:
+		return c.Compare(Int(int64(s.Duration())))
+	case FieldAttr:
+		return c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs)
+	case FieldEvent:
+		for i := range s.Events {
+			if c.Key == "" && c.Compare(String(s.Events[i].Name)) || c.Key != "" && c.matchAttrs(s.Events[i].Attrs) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Cond) matchAttrs(attrs []Attr) bool {
+	for i := range attrs {
+		if attrs[i].Key == c.Key && c.Compare(attrs[i].Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// Compare applies the condition's comparison to a value that is there.
+func (c *Cond) Compare(v Value) bool {
+	switch c.Op {
+	case OpExists:
+		return true
+	case OpText:
+		return v.Text() == c.Value.Text()
+	case OpEqual:
+		return v.Equal(c.Value)
+	case OpGreaterEqual:
+		return v.typ == TypeInt && c.Value.typ == TypeInt && v.Int() >= c.Value.Int()
+	case OpLessEqual:
+		return v.typ == TypeInt && c.Value.typ == TypeInt && v.Int() <= c.Value.Int()
+	}
+	return false
+}
+
+// ScanReport says what a scan read and what it left out. The zero report is of a complete scan that read nothing.
+type ScanReport struct {
+	Blocks        int    // blocks (and heads) read
+	BlocksSkipped int    // blocks ruled out without reading their columns
+	Bytes         int64  // compressed bytes read from blocks
+	Incomplete    string // why something was left out; empty: nothing was
+}
+
+// Operation is a span name that a service uses, with the kind of its spans.
+type Operation struct {
+	Name string
+	Kind Kind
+}
+
+// Stats is what a store holds.
+type Stats struct {
+	Spans, Blocks  int64
+	Bytes          int64  // on disk
+	Oldest, Newest uint64 // span starts, Unix ns; 0 while empty
+}

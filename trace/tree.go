@@ -1,0 +1,201 @@
+package trace
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Tree is a trace's spans in tree pre-order. Roots, and siblings, are in order of start time, then span ID. A parent
+// that is named but missing stands as a row of its own, a ghost, above the spans that name it.
+type Tree struct {
+	Rows []Row
+	Gaps int // the number of ghosts
+}
+
+// Row is one row of a Tree.
+type Row struct {
+	Span   int32 // index into the trace's spans, -1 for a ghost
+	Parent int32 // row of the parent, -1 for none
+	Size   int32 // rows in the subtree, this one included
+	Depth  int32
+	ID     SpanID
+}
+
+// Arrange orders spans as a tree. Spans that share an ID are rows each: a server half hangs below its client half, as
+// Zipkin and Jaeger write them, and takes the ID's children. A cycle is cut above its earliest span.
+func Arrange(spans []Span) Tree {
+	b := arranger{spans: spans}
+	b.link()
+	b.cutCycles()
+	return b.walk()
+}
+
+// An arranger's nodes are the spans, by index, followed by the ghosts.
+type arranger struct {
+	spans  []Span
+	parent []int32 // by node, -1 for none
+	ghosts []SpanID
+}
+
+func (a *arranger) link() {
+	taker := make(map[SpanID]int32, len(a.spans)) // the node that takes an ID's children
+	halves := map[SpanID]int32{}                  // the client half of an ID that several spans share
+	for i := range a.spans {
+		s := &a.spans[i]
+		j, seen := taker[s.ID]
+		if !seen {
+			taker[s.ID] = int32(i)
+			continue
+		}
+		for _, k := range [2]int32{j, int32(i)} {
+			if a.spans[k].Kind == KindClient {
+				halves[s.ID] = k
+			}
+		}
+		if prefer(s, &a.spans[j]) {
+			taker[s.ID] = int32(i)
+		}
+	}
+	ghost := map[SpanID]int32{}
+	a.parent = make([]int32, len(a.spans), len(a.spans)+8)
+	for i := range a.spans {
+		s := &a.spans[i]
+		if h, ok := halves[s.ID]; ok && s.Kind == KindServer {
+			a.parent[i] = h
+			continue
+		}
+		if s.Parent.IsZero() || s.Parent == s.ID {
+			a.parent[i] = -1
+			continue
+		}
+		p, ok := taker[s.Parent]
+		if !ok {
+			if p, ok = ghost[s.Parent]; !ok {
+				p = int32(len(a.spans) + len(a.ghosts))
+				ghost[s.Parent] = p
+				a.ghosts = append(a.ghosts, s.Parent)
+			}
+		}
+		a.parent[i] = p
+	}
+	for range a.ghosts {
+		a.parent = append(a.parent, -1)
+	}
+}
+
+// prefer reports whether s takes the children of the ID it shares with t: a server half does, since what it calls is its own.
+func prefer(s, t *Span) bool {
+	if (s.Kind == KindServer) != (t.Kind == KindServer) {
+		return s.Kind == KindServer
+	}
+	return s.Start < t.Start
+}
+
+// cutCycles makes a root of the earliest span of each cycle.
+func (a *arranger) cutCycles() {
+	seen := make([]int32, len(a.parent)) // 0: not yet; else the walk, by its first node + 1, that came by
+	for i := range a.parent {
+		walk := int32(i + 1)
+		n := int32(i)
+		for n >= 0 && seen[n] == 0 {
+			seen[n] = walk
+			n = a.parent[n]
+		}
+		if n < 0 || seen[n] != walk {
+			continue
+		}
+		first := n
+		for m := a.parent[n]; m != n; m = a.parent[m] {
+			if a.spans[m].Start < a.spans[first].Start {
+				first = m
+			}
+		}
+		a.parent[first] = -1
+	}
+}
+
+func (a *arranger) walk() Tree {
+	n := len(a.parent)
+	start := make([]uint64, n)
+	for i := range a.spans {
+		start[i] = a.spans[i].Start
+	}
+	for i := len(a.spans); i < n; i++ {
+		start[i] = ^uint64(0)
+	}
+	kids := make([]int32, n+2) // kids[p+1]: how many children p has; roots count as children of n
+	for i, p := range a.parent {
+		if p >= int32(len(a.spans)) {
+			start[p] = min(start[p], start[i])
+		}
+		if p < 0 {
+			p = int32(n)
+		}
+		kids[p+1]++
+	}
+	for i := 1; i < len(kids); i++ {
+		kids[i] += kids[i-1]
+	}
+	order := make([]int32, n)
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(x, y int32) int {
+		if c := cmp.Compare(start[x], start[y]); c != 0 {
+			return c
+		}
+		ix, iy := a.id(x), a.id(y)
+		if c := slices.Compare(ix[:], iy[:]); c != 0 {
+			return c
+		}
+		return cmp.Compare(x, y)
+	})
+	child := make([]int32, n) // the children of p are child[kids[p]:kids[p+1]]
+	next := slices.Clone(kids)
+	for _, i := range order {
+		p := a.parent[i]
+		if p < 0 {
+			p = int32(n)
+		}
+		child[next[p]] = i
+		next[p]++
+	}
+
+	t := Tree{Rows: make([]Row, 0, n), Gaps: len(a.ghosts)}
+	row := make([]int32, n)
+	stack := make([]int32, 0, 64)
+	push := func(p int32) {
+		for c := kids[p+1] - 1; c >= kids[p]; c-- {
+			stack = append(stack, child[c])
+		}
+	}
+	push(int32(n))
+	for len(stack) > 0 {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		r := Row{Span: i, Parent: -1, Size: 1, ID: a.id(i)}
+		if int(i) >= len(a.spans) {
+			r.Span = -1
+		}
+		if p := a.parent[i]; p >= 0 {
+			r.Parent = row[p]
+			r.Depth = t.Rows[r.Parent].Depth + 1
+		}
+		row[i] = int32(len(t.Rows))
+		t.Rows = append(t.Rows, r)
+		push(i)
+	}
+	for i := len(t.Rows) - 1; i >= 0; i-- {
+		if p := t.Rows[i].Parent; p >= 0 {
+			t.Rows[p].Size += t.Rows[i].Size
+		}
+	}
+	return t
+}
+
+func (a *arranger) id(n int32) SpanID {
+	if int(n) < len(a.spans) {
+		return a.spans[n].ID
+	}
+	return a.ghosts[int(n)-len(a.spans)]
+}
