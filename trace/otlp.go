@@ -118,6 +118,11 @@ func appendAttrs(b []byte, num int, attrs []Attr) []byte {
 	return b
 }
 
+// AppendSpanAttr appends an attribute as a field of an OTLP Span message, as DecodeRest reads it.
+func AppendSpanAttr(b []byte, a Attr) []byte {
+	return appendMessage(b, 9, func(b []byte) []byte { return appendKeyValue(b, &a) })
+}
+
 func appendKeyValue(b []byte, a *Attr) []byte {
 	b = appendText(b, 1, a.Key)
 	return appendMessage(b, 2, func(b []byte) []byte { return AppendValue(b, a.Value) })

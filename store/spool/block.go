@@ -1,0 +1,355 @@
+package spool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// A block file:
+//
+//	"CLWB" version(1 byte) 0 0 0
+//	groups, one after the other (group.go)
+//	trace index (index.go)
+//	trace filter
+//	footer: JSON, see Footer
+//	trailer: footer offset (8 bytes) footer length (4) CRC-32C of the footer (4) "CLWB", all big-endian
+const (
+	blockMagic   = "CLWB"
+	blockVersion = 1
+	blockHeader  = 8
+	trailerBytes = 20
+	blockSuffix  = ".blk"
+	tmpSuffix    = ".tmp"
+)
+
+// Footer describes a block; it is stored as JSON.
+type Footer struct {
+	Spans, Traces  int64
+	Oldest, Newest uint64   // starts of the spans, Unix ns
+	Segment        uint64   // the last log segment that the block has spans of
+	Replaces       []uint64 // numbers of the blocks that were merged into this one
+	Groups         []groupInfo
+	Index, Filter  Section
+	Operations     map[string][]trace.Operation // by service, sorted
+}
+
+type groupInfo struct {
+	Offset         int64
+	Header         Section // within the group
+	Spans, Traces  int
+	First, Last    uint64 // starts of the first and the last trace
+	Oldest, Newest uint64 // starts of the spans
+}
+
+// block is an open block. It never changes; its file is closed by the garbage collector when the last reader is gone.
+type block struct {
+	number uint64
+	path   string
+	size   int64
+	file   *os.File
+	footer Footer
+	filter filter
+	report func(path string, offset int64, err error)
+}
+
+func blockPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%012d%s", number, blockSuffix))
+}
+
+func blockNumber(name string) (n uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, blockSuffix)
+	if !ok || len(digits) != 12 {
+		return 0, false
+	}
+	_, err := fmt.Sscanf(digits, "%012d", &n)
+	return n, err == nil
+}
+
+// damaged reports damage in the block and returns the error with file and offset.
+func (b *block) damaged(offset int64, err error) error {
+	b.report(b.path, offset, err)
+	return &trace.Error{Kind: trace.Corrupt, Msg: fmt.Sprintf("%s, offset %d", filepath.Base(b.path), offset), Err: err}
+}
+
+// openBlock opens a block file and checks its footer. An error of kind Corrupt says that the file is no whole block.
+func openBlock(path string, number uint64, report func(string, int64, error)) (*block, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &block{number: number, path: path, file: f, report: report}
+	if err := b.readFooter(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	raw, err := b.footer.Filter.read(f, 0)
+	if err != nil { // costs speed alone
+		report(path, b.footer.Filter.Offset, err)
+	}
+	b.filter = raw
+	return b, nil
+}
+
+func (b *block) readFooter() error {
+	st, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	b.size = st.Size()
+	var t [trailerBytes]byte
+	if b.size < blockHeader+trailerBytes {
+		return b.damaged(b.size, trace.Errorf(trace.Corrupt, "file of %d bytes is too short", b.size))
+	}
+	if _, err := b.file.ReadAt(t[:], b.size-trailerBytes); err != nil {
+		return err
+	}
+	s := Section{Offset: int64(binary.BigEndian.Uint64(t[:])), Length: int64(binary.BigEndian.Uint32(t[8:])), Sum: binary.BigEndian.Uint32(t[12:])}
+	if string(t[16:]) != blockMagic || s.Offset < 0 || s.Offset+s.Length != b.size-trailerBytes {
+		return b.damaged(b.size-trailerBytes, trace.Errorf(trace.Corrupt, "no block trailer"))
+	}
+	var h [blockHeader]byte
+	if _, err := b.file.ReadAt(h[:], 0); err != nil {
+		return err
+	}
+	if string(h[:4]) == blockMagic && h[4] > blockVersion {
+		return fmt.Errorf("%s has block format %d; this version of clew reads up to %d", b.path, h[4], blockVersion)
+	}
+	raw, err := s.read(b.file, 0)
+	if err != nil {
+		return b.damaged(s.Offset, err)
+	}
+	if err := json.Unmarshal(raw, &b.footer); err != nil {
+		return b.damaged(s.Offset, err)
+	}
+	return nil
+}
+
+// find returns where in the block a trace lies: pairs of group and trace in it. Damage in the index costs a search of all groups.
+func (b *block) find(id trace.ID, z *codec) (places [][2]int) {
+	hash := idHash(id)
+	if !b.filter.has(hash) {
+		return nil
+	}
+	numbers, err := b.footer.Index.lookup(b.file, hash)
+	if err != nil {
+		_ = b.damaged(b.footer.Index.Offset, err)
+		return b.search(id, z)
+	}
+	for _, n := range numbers {
+		i, n := 0, int(n)
+		for i < len(b.footer.Groups) && n >= b.footer.Groups[i].Traces {
+			n -= b.footer.Groups[i].Traces
+			i++
+		}
+		if i < len(b.footer.Groups) {
+			places = append(places, [2]int{i, n})
+		}
+	}
+	return places
+}
+
+func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
+	for i := range b.footer.Groups {
+		g, err := b.openGroup(i, z)
+		if err != nil {
+			continue // reported
+		}
+		for k := range g.traces {
+			if g.traces[k].id == id {
+				places = append(places, [2]int{i, k})
+			}
+		}
+	}
+	return places
+}
+
+// trace appends the spans that the block has of a trace to out.
+func (b *block) trace(id trace.ID, z *codec, out []trace.Span) ([]trace.Span, error) {
+	var g *group
+	at := -1
+	for _, p := range b.find(id, z) {
+		if p[0] != at {
+			var err error
+			if g, err = b.openGroup(p[0], z); err != nil {
+				continue // reported; costs this group's part
+			}
+			at = p[0]
+		}
+		if g.traces[p[1]].id != id { // another trace with the same hash
+			continue
+		}
+		for _, a := range g.ats(p[1], nil) {
+			var s trace.Span
+			if err := a.span(id, &s); err != nil {
+				_ = b.damaged(g.info.Offset+g.sections[a.shape].Offset, err)
+				continue
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// blockWriter writes a block. Traces must be added in order of their start.
+type blockWriter struct {
+	path    string // the final name
+	file    *os.File
+	at      int64
+	z       *codec
+	group   *groupBuilder
+	buf     []byte
+	entries []indexEntry
+	names   operations
+	footer  Footer
+	dropped int // exact duplicates
+}
+
+func createBlock(path string, z *codec) (*blockWriter, error) {
+	f, err := os.OpenFile(path+tmpSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	w := &blockWriter{path: path, file: f, z: z, group: newGroupBuilder(), names: operations{}}
+	header := make([]byte, blockHeader)
+	copy(header, blockMagic)
+	header[4] = blockVersion
+	return w, w.write(header)
+}
+
+func (w *blockWriter) write(b []byte) error {
+	n, err := w.file.Write(b)
+	w.at += int64(n)
+	return err
+}
+
+// add adds a trace's spans.
+func (w *blockWriter) add(id trace.ID, spans []at) error {
+	if err := w.group.add(id, spans); err != nil {
+		return err
+	}
+	if w.group.full() {
+		return w.flush()
+	}
+	return nil
+}
+
+// flush writes the group.
+func (w *blockWriter) flush() error {
+	g := w.group
+	w.dropped += g.dropped
+	if len(g.traces) == 0 {
+		return nil
+	}
+	info := groupInfo{
+		Offset: w.at, Spans: g.copy.dst.spans, Traces: len(g.traces),
+		First: g.traces[0].start, Last: g.traces[0].start, Oldest: g.oldest, Newest: g.newest,
+	}
+	for i := range g.traces { // parts of a trace that was split may be out of order
+		info.First, info.Last = min(info.First, g.traces[i].start), max(info.Last, g.traces[i].start)
+		w.entries = append(w.entries, indexEntry{idHash(g.traces[i].id), uint32(w.footer.Traces) + uint32(i)})
+	}
+	if err := g.copy.dst.operations(w.names); err != nil {
+		return err
+	}
+	w.buf, info.Header = g.encode(w.z, w.buf[:0])
+	if err := w.write(w.buf); err != nil {
+		return err
+	}
+	f := &w.footer
+	if f.Oldest == 0 || g.oldest < f.Oldest {
+		f.Oldest = g.oldest
+	}
+	f.Newest = max(f.Newest, g.newest)
+	f.Spans += int64(info.Spans)
+	f.Traces += int64(info.Traces)
+	f.Groups = append(f.Groups, info)
+	w.group = newGroupBuilder()
+	return nil
+}
+
+// finish writes what remains, syncs and gives the file its name (I5).
+func (w *blockWriter) finish() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	bloom := newFilter(len(w.entries))
+	for _, e := range w.entries {
+		bloom.add(e.hash)
+	}
+	index := appendIndex(nil, w.entries)
+	w.footer.Index = Section{w.at, int64(len(index)), 0} // its pages have their own sums
+	if err := w.write(index); err != nil {
+		return err
+	}
+	w.footer.Filter = Section{w.at, int64(len(bloom)), checksum(bloom)}
+	if err := w.write(bloom); err != nil {
+		return err
+	}
+	w.footer.Operations = w.names.sorted()
+	foot, err := json.Marshal(&w.footer)
+	if err != nil {
+		return err
+	}
+	t := binary.BigEndian.AppendUint64(foot, uint64(w.at))
+	t = binary.BigEndian.AppendUint32(t, uint32(len(foot)))
+	t = binary.BigEndian.AppendUint32(t, checksum(foot))
+	if err := w.write(append(t, blockMagic...)); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	w.file = nil
+	if err := os.Rename(w.path+tmpSuffix, w.path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(w.path))
+}
+
+// abort removes what was written; it does nothing after finish.
+func (w *blockWriter) abort() {
+	if w.file != nil {
+		_ = w.file.Close()
+		_ = os.Remove(w.path + tmpSuffix)
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (o operations) sorted() map[string][]trace.Operation {
+	out := make(map[string][]trace.Operation, len(o))
+	for service, ops := range o {
+		out[service] = sortedOperations(ops)
+	}
+	return out
+}
+
+func sortedOperations(ops map[trace.Operation]struct{}) []trace.Operation {
+	list := make([]trace.Operation, 0, len(ops))
+	for op := range ops {
+		list = append(list, op)
+	}
+	slices.SortFunc(list, func(a, b trace.Operation) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return int(a.Kind) - int(b.Kind)
+	})
+	return list
+}

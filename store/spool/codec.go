@@ -1,0 +1,518 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math/bits"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// codec turns columns into bytes and back. It picks each column's encoding by what it sees. It is for one goroutine.
+//
+//	numbers  = kind, body
+//	  constant  0  uvarint
+//	  packed    1  zigzag base, uvarint divisor, blocks of 64 values: width, (v-base)/divisor in width bits each
+//	  deltas    2  zigzag first, packed differences (zigzag)
+//	  indexed   3  uvarint count, that many uvarints (sorted, as differences), packed indexes
+//	bytes    = kind, body
+//	  constant  8  the value
+//	  indexed   9  uvarint length of dictionary, dictionary (plain), indexes (numbers)
+//	  plain    10  uvarint length of lengths, lengths (numbers), data
+//	  plain    11  the same, data compressed by zstd
+//	  hex      12  as 10, the data being hexadecimal digits in pairs
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+	buf []byte
+	idx map[string]uint32
+}
+
+const (
+	numConstant = 0
+	numPacked   = 1
+	numDeltas   = 2
+	numIndexed  = 3
+	strConstant = 8
+	strIndexed  = 9
+	strPlain    = 10
+	strZstd     = 11
+	strHex      = 12
+
+	packBlock = 64
+	// maxIndexed is how many different values a column may have to be encoded as indexes.
+	maxIndexed = 4096
+	// maxColumnBytes bounds what a column may claim to be when it is decoded, so that damage cannot ask for all memory.
+	maxColumnBytes = 1 << 31
+)
+
+func newCodec() *codec {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil { // only for wrong options
+		panic(err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxColumnBytes))
+	if err != nil {
+		panic(err)
+	}
+	return &codec{enc: enc, dec: dec, idx: map[string]uint32{}}
+}
+
+var errColumn = trace.Errorf(trace.Corrupt, "broken column")
+
+// appendNums appends numbers in the shortest of their encodings.
+func (z *codec) appendNums(dst []byte, v []uint64) []byte {
+	if len(v) == 0 {
+		return append(dst, numConstant, 0)
+	}
+	if constant(v) {
+		return binary.AppendUvarint(append(dst, numConstant), v[0])
+	}
+	n := len(dst)
+	dst = appendPacked(append(dst, numPacked), v)
+	best := len(dst) - n
+	if sorted := slices.IsSorted(v); sorted {
+		d := make([]uint64, len(v)-1)
+		for i := range d {
+			d[i] = v[i+1] - v[i]
+		}
+		alt := appendPacked(binary.AppendVarint(append(z.buf[:0], numDeltas), int64(v[0])), d)
+		if len(alt) < best {
+			dst, best = append(dst[:n], alt...), len(alt)
+		}
+		z.buf = alt
+	}
+	if best < 3*len(v)/8 { // at most 3 bits a value: no dictionary is much better
+		return dst
+	}
+	if alt, ok := appendIndexed(z.buf[:0], v); ok {
+		if len(alt) < best {
+			dst = append(dst[:n], alt...)
+		}
+		z.buf = alt
+	}
+	return dst
+}
+
+func constant(v []uint64) bool {
+	for _, x := range v {
+		if x != v[0] {
+			return false
+		}
+	}
+	return true
+}
+
+func appendIndexed(dst []byte, v []uint64) ([]byte, bool) {
+	dict := slices.Clone(v)
+	slices.Sort(dict)
+	dict = slices.Compact(dict)
+	if len(dict) > maxIndexed || 2*len(dict) > len(v) {
+		return dst, false
+	}
+	dst = binary.AppendUvarint(append(dst, numIndexed), uint64(len(dict)))
+	last := uint64(0)
+	for _, d := range dict {
+		dst = binary.AppendUvarint(dst, d-last)
+		last = d
+	}
+	idx := make([]uint64, len(v))
+	for i, x := range v {
+		k, _ := slices.BinarySearch(dict, x)
+		idx[i] = uint64(k)
+	}
+	return appendPacked(dst, idx), true
+}
+
+// appendPacked appends numbers as differences from the smallest (as signed numbers), without a common divisor, in
+// blocks that have as many bits a value as their largest needs.
+func appendPacked(dst []byte, v []uint64) []byte {
+	base := int64(v[0])
+	for _, x := range v {
+		base = min(base, int64(x))
+	}
+	div := divisor(v, base)
+	dst = binary.AppendVarint(dst, base)
+	dst = binary.AppendUvarint(dst, div)
+	var q [packBlock]uint64
+	for len(v) > 0 {
+		n := min(len(v), packBlock)
+		all := uint64(0)
+		for i, x := range v[:n] {
+			q[i] = (x - uint64(base)) / div
+			all |= q[i]
+		}
+		w := bits.Len64(all)
+		dst = append(dst, byte(w))
+		dst = packBits(dst, q[:n], w)
+		v = v[n:]
+	}
+	return dst
+}
+
+// divisor returns a power of ten that divides all differences from base: clocks often count in micro- or milliseconds.
+func divisor(v []uint64, base int64) uint64 {
+	div := uint64(1_000_000)
+	for _, x := range v {
+		for d := x - uint64(base); div > 1 && d%div != 0; {
+			div /= 1000
+		}
+		if div <= 1 {
+			return 1
+		}
+	}
+	return div
+}
+
+func packBits(dst []byte, v []uint64, w int) []byte {
+	if w == 0 {
+		return dst
+	}
+	var acc uint64
+	n := 0 // bits in acc
+	for _, x := range v {
+		acc |= x << n
+		if n+w >= 64 {
+			dst = binary.LittleEndian.AppendUint64(dst, acc)
+			acc = 0
+			if n > 0 {
+				acc = x >> (64 - n)
+			}
+			n = n + w - 64
+		} else {
+			n += w
+		}
+	}
+	for ; n > 0; n -= 8 {
+		dst = append(dst, byte(acc))
+		acc >>= 8
+	}
+	return dst
+}
+
+// unpackBits reads len(v) values of w bits and returns the rest of b, or false.
+func unpackBits(b []byte, v []uint64, w int) ([]byte, bool) {
+	size := (len(v)*w + 7) / 8
+	if w > 64 || len(b) < size {
+		return nil, false
+	}
+	if w == 0 {
+		clear(v)
+		return b, true
+	}
+	mask := ^uint64(0) >> (64 - w)
+	for i := range v {
+		bit := i * w
+		at, off := bit/8, bit%8
+		var x uint64
+		if at+8 <= size {
+			x = binary.LittleEndian.Uint64(b[at:]) >> off
+			if off+w > 64 {
+				x |= uint64(b[at+8]) << (64 - off)
+			}
+		} else {
+			var t [16]byte
+			copy(t[:], b[at:size])
+			x = binary.LittleEndian.Uint64(t[:])>>off | uint64(t[8])<<(63-off)<<1
+		}
+		v[i] = x & mask
+	}
+	return b[size:], true
+}
+
+// unpack reads n numbers that appendPacked wrote and returns the rest of b, or false.
+func unpack(b []byte, n int) (v []uint64, rest []byte, ok bool) {
+	base, k := binary.Varint(b)
+	if k <= 0 {
+		return nil, nil, false
+	}
+	b = b[k:]
+	div, k := binary.Uvarint(b)
+	if k <= 0 {
+		return nil, nil, false
+	}
+	b = b[k:]
+	if n/packBlock > len(b) { // each block has a byte at least
+		return nil, nil, false
+	}
+	v = make([]uint64, n)
+	for at := 0; at < n; at += packBlock {
+		if len(b) == 0 {
+			return nil, nil, false
+		}
+		blk := v[at:min(n, at+packBlock)]
+		if b, ok = unpackBits(b[1:], blk, int(b[0])); !ok {
+			return nil, nil, false
+		}
+		for i := range blk {
+			blk[i] = blk[i]*div + uint64(base)
+		}
+	}
+	return v, b, true
+}
+
+// nums reads n numbers that appendNums wrote and returns the rest of b.
+func (z *codec) nums(b []byte, n int) ([]uint64, []byte, error) {
+	if len(b) == 0 {
+		return nil, nil, errColumn
+	}
+	kind, b := b[0], b[1:]
+	var v []uint64
+	ok := true
+	switch kind {
+	case numConstant:
+		x, k := binary.Uvarint(b)
+		if k <= 0 || n > maxColumnBytes/8 {
+			return nil, nil, errColumn
+		}
+		b = b[k:]
+		v = make([]uint64, n)
+		for i := range v {
+			v[i] = x
+		}
+	case numPacked:
+		v, b, ok = unpack(b, n)
+	case numDeltas:
+		first, k := binary.Varint(b)
+		if k <= 0 || n < 1 {
+			return nil, nil, errColumn
+		}
+		var d []uint64
+		if d, b, ok = unpack(b[k:], n-1); !ok {
+			return nil, nil, errColumn
+		}
+		v = make([]uint64, n)
+		v[0] = uint64(first)
+		for i, x := range d {
+			v[i+1] = v[i] + x
+		}
+	case numIndexed:
+		v, b, ok = indexed(b, n)
+	default:
+		ok = false
+	}
+	if !ok {
+		return nil, nil, errColumn
+	}
+	return v, b, nil
+}
+
+func indexed(b []byte, n int) ([]uint64, []byte, bool) {
+	count, k := binary.Uvarint(b)
+	if k <= 0 || count > maxIndexed {
+		return nil, nil, false
+	}
+	b = b[k:]
+	dict := make([]uint64, count)
+	last := uint64(0)
+	for i := range dict {
+		d, k := binary.Uvarint(b)
+		if k <= 0 {
+			return nil, nil, false
+		}
+		b = b[k:]
+		last += d
+		dict[i] = last
+	}
+	v, b, ok := unpack(b, n)
+	if !ok {
+		return nil, nil, false
+	}
+	for i, x := range v {
+		if x >= count {
+			return nil, nil, false
+		}
+		v[i] = dict[x]
+	}
+	return v, b, true
+}
+
+// appendStrings appends a bytes column in the encoding that fits it.
+func (z *codec) appendStrings(dst []byte, c *column) []byte {
+	n := len(c.ends)
+	if n == 0 {
+		return append(dst, strConstant)
+	}
+	clear(z.idx)
+	index := make([]uint64, n)
+	dict := column{}
+	for i := range n {
+		v := c.bytes(i)
+		k, ok := z.idx[string(v)]
+		if !ok {
+			if len(z.idx) >= maxIndexed || len(z.idx) > n/2+1 {
+				return z.appendPlain(dst, c)
+			}
+			k = uint32(len(z.idx))
+			z.idx[string(v)] = k
+			dict.addBytes(v)
+		}
+		index[i] = uint64(k)
+	}
+	if len(dict.ends) == 1 {
+		return append(append(dst, strConstant), dict.data...)
+	}
+	if len(dict.ends) > n/2 {
+		return z.appendPlain(dst, c)
+	}
+	d := z.appendPlain(nil, &dict)
+	dst = binary.AppendUvarint(append(dst, strIndexed), uint64(len(dict.ends)))
+	dst = binary.AppendUvarint(dst, uint64(len(d)))
+	dst = append(dst, d...)
+	return z.appendNums(dst, index)
+}
+
+// zstdMin is how many bytes are worth a zstd frame.
+const zstdMin = 64
+
+func (z *codec) appendPlain(dst []byte, c *column) []byte {
+	lengths := make([]uint64, len(c.ends))
+	last := uint32(0)
+	for i, e := range c.ends {
+		lengths[i] = uint64(e - last)
+		last = e
+	}
+	l := z.appendNums(nil, lengths)
+	kind, data := byte(strPlain), c.data
+	if packed, ok := packHex(c.data); ok {
+		kind, data = strHex, packed
+	} else if len(c.data) >= zstdMin {
+		packed := z.enc.EncodeAll(c.data, make([]byte, 0, len(c.data)/2))
+		if len(packed) < len(c.data)*15/16 {
+			kind, data = strZstd, packed
+		}
+	}
+	dst = binary.AppendUvarint(append(dst, kind), uint64(len(l)))
+	return append(append(dst, l...), data...)
+}
+
+// packHex packs lower-case hexadecimal digits in pairs: IDs in text compress no better than that.
+func packHex(b []byte) ([]byte, bool) {
+	if len(b) < 16 || len(b)%2 != 0 {
+		return nil, false
+	}
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return nil, false
+		}
+	}
+	out := make([]byte, len(b)/2)
+	if _, err := hex.Decode(out, b); err != nil {
+		return nil, false
+	}
+	return out, true
+}
+
+// strings reads a bytes column of n values that takes all of b.
+func (z *codec) strings(b []byte, n int) (column, error) {
+	var c column
+	if len(b) == 0 {
+		return c, errColumn
+	}
+	kind, b := b[0], b[1:]
+	switch kind {
+	case strConstant:
+		if uint64(n)*uint64(len(b)) > maxColumnBytes {
+			return c, errColumn
+		}
+		c.ends = make([]uint32, n)
+		for i := range c.ends {
+			c.ends[i] = uint32((i + 1) * len(b))
+		}
+		c.data = bytes.Repeat(b, n)
+		return c, nil
+	case strIndexed:
+		return z.indexedStrings(b, n)
+	case strPlain, strZstd, strHex:
+		size, k := binary.Uvarint(b)
+		if k <= 0 || size > uint64(len(b)-k) {
+			return c, errColumn
+		}
+		lengths, _, err := z.nums(b[k:k+int(size)], n)
+		if err != nil {
+			return c, err
+		}
+		data := b[k+int(size):]
+		switch kind {
+		case strZstd:
+			if data, err = z.dec.DecodeAll(data, nil); err != nil {
+				return c, errColumn
+			}
+		case strHex:
+			data = hex.AppendEncode(nil, data)
+		}
+		c.data = data
+		c.ends = make([]uint32, n)
+		end := uint64(0)
+		for i, l := range lengths {
+			if end += l; l > uint64(len(data)) || end > uint64(len(data)) {
+				return column{}, errColumn
+			}
+			c.ends[i] = uint32(end)
+		}
+		return c, nil
+	}
+	return c, errColumn
+}
+
+func (z *codec) indexedStrings(b []byte, n int) (column, error) {
+	var c column
+	count, k := binary.Uvarint(b)
+	if k <= 0 || count > maxIndexed {
+		return c, errColumn
+	}
+	b = b[k:]
+	size, k := binary.Uvarint(b)
+	if k <= 0 || size > uint64(len(b)-k) {
+		return c, errColumn
+	}
+	dict, err := z.strings(b[k:k+int(size)], int(count))
+	if err != nil {
+		return c, err
+	}
+	index, _, err := z.nums(b[k+int(size):], n)
+	if err != nil {
+		return c, err
+	}
+	total := uint64(0)
+	for _, x := range index {
+		if x >= count {
+			return c, errColumn
+		}
+		if total += uint64(len(dict.bytes(int(x)))); total > maxColumnBytes {
+			return c, errColumn
+		}
+	}
+	c.data = make([]byte, 0, total)
+	c.ends = make([]uint32, 0, n)
+	for _, x := range index {
+		c.addBytes(dict.bytes(int(x)))
+	}
+	return c, nil
+}
+
+// load decodes a column of n values if that has not been done. A nil codec is of rows that were never encoded.
+func (z *codec) load(c *column, n int) error {
+	if len(c.enc) == 0 {
+		return nil
+	}
+	if c.enc[0] <= numIndexed {
+		nums, _, err := z.nums(c.enc, n)
+		if err != nil {
+			return err
+		}
+		c.nums, c.enc = nums, nil
+		return nil
+	}
+	dec, err := z.strings(c.enc, n)
+	if err != nil {
+		return err
+	}
+	*c = dec
+	return nil
+}

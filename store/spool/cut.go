@@ -1,0 +1,205 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+)
+
+// cutLoop makes blocks of frozen heads, and merges blocks when there is nothing to cut.
+func (s *Spool) cutLoop(ctx context.Context) {
+	for {
+		worked, err := s.cutOne()
+		if err == nil && !worked && ctx.Err() == nil {
+			worked, err = s.mergeOne(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.metrics.failed.Inc()
+			s.log.Error("block cannot be written; the log keeps its spans, trying again", "err", err)
+		}
+		if worked && err == nil && ctx.Err() == nil {
+			continue
+		}
+		retry := time.After(time.Hour)
+		if err != nil {
+			retry = time.After(5 * time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-retry:
+		}
+	}
+}
+
+// cutAll makes blocks of all frozen heads.
+func (s *Spool) cutAll() error {
+	for {
+		if worked, err := s.cutOne(); err != nil || !worked {
+			return err
+		}
+	}
+}
+
+// cutOne makes a block of the oldest frozen head, and deletes the log segments it came from.
+func (s *Spool) cutOne() (worked bool, err error) {
+	st := s.state.Load()
+	if len(st.frozen) == 0 {
+		return false, nil
+	}
+	h := st.frozen[0]
+	var b *block
+	if h.rows.spans > 0 {
+		begin := time.Now()
+		if b, err = s.writeHead(h); err != nil {
+			return false, err
+		}
+		s.metrics.cut.Observe(time.Since(begin).Seconds())
+	}
+	s.replace(func(next *state) {
+		next.frozen = slices.Clone(next.frozen[1:])
+		if b != nil {
+			next.blocks = append(slices.Clone(next.blocks), b)
+		}
+	})
+	return true, s.removeSegments(h.segment)
+}
+
+// replace changes what readers see.
+func (s *Spool) replace(change func(next *state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.state.Load()
+	change(&next)
+	slices.SortFunc(next.blocks, func(a, b *block) int { return cmp.Compare(a.number, b.number) })
+	next.names = namesOf(next.blocks)
+	s.state.Store(&next)
+	s.cutDone.Broadcast()
+}
+
+func (s *Spool) newBlock() (number uint64, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number = s.nextBlock
+	s.nextBlock++
+	return number, blockPath(s.blockDir(), number)
+}
+
+func (s *Spool) writeHead(h *head) (*block, error) {
+	z := s.codecs.Get().(*codec)
+	defer s.codecs.Put(z)
+	number, path := s.newBlock()
+	w, err := createBlock(path, z)
+	if err != nil {
+		return nil, err
+	}
+	defer w.abort()
+	order := make([]int, len(h.chains))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(x, y int) int {
+		a, b := &h.chains[x], &h.chains[y]
+		return cmp.Or(cmp.Compare(a.start, b.start), slices.Compare(a.id[:], b.id[:]))
+	})
+	var spans []at
+	for _, i := range order {
+		spans = h.ats(&h.chains[i], spans[:0])
+		slices.Reverse(spans) // by arrival
+		if err := w.add(h.chains[i].id, spans); err != nil {
+			return nil, err
+		}
+	}
+	w.footer.Segment = h.segment
+	if err := w.finish(); err != nil {
+		return nil, err
+	}
+	s.metrics.duplicates.Add(float64(w.dropped))
+	return openBlock(path, number, s.damaged)
+}
+
+// removeSegments deletes the log up to a segment; its spans are in blocks now (I2).
+func (s *Spool) removeSegments(last uint64) error {
+	entries, err := os.ReadDir(s.walDir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if n, ok := segmentNumber(e.Name()); ok && n <= last {
+			errs = append(errs, os.Remove(segmentPath(s.walDir(), n)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keepLoop cuts heads that are old and deletes blocks past the retention.
+func (s *Spool) keepLoop(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.mu.Lock()
+			if h := s.state.Load().head; !h.opened.IsZero() && now.Sub(h.opened) >= s.cfg.HeadAge && h.spans() > 0 && !s.closed {
+				s.freeze()
+			}
+			s.mu.Unlock()
+			if err := s.expire(now); err != nil {
+				s.log.Error("expired block cannot be deleted", "err", err)
+			}
+		}
+	}
+}
+
+// expire deletes the blocks whose newest span is older than the retention, and the oldest ones over the limit of bytes.
+func (s *Spool) expire(now time.Time) error {
+	st := s.state.Load()
+	byAge := slices.Clone(st.blocks)
+	slices.SortFunc(byAge, func(a, b *block) int { return cmp.Compare(a.footer.Newest, b.footer.Newest) })
+	var total int64
+	for _, b := range byAge {
+		total += b.size
+	}
+	var gone []*block
+	for _, b := range byAge {
+		old := s.cfg.Retention > 0 && int64(b.footer.Newest) < now.Add(-s.cfg.Retention).UnixNano()
+		over := s.cfg.RetentionBytes > 0 && total > s.cfg.RetentionBytes
+		if !old && !over {
+			break
+		}
+		reason := "age"
+		if !old {
+			reason = "bytes"
+		}
+		s.metrics.expired.WithLabelValues(reason).Add(float64(b.footer.Spans))
+		s.log.Info("block expired", "block", b.number, "spans", b.footer.Spans, "bytes", b.size, "reason", reason)
+		total -= b.size
+		gone = append(gone, b)
+	}
+	return s.remove(gone)
+}
+
+// remove takes blocks out of sight and deletes their files. Readers that have them open go on reading.
+func (s *Spool) remove(gone []*block) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	s.replace(func(next *state) {
+		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(gone, b) })
+	})
+	var errs []error
+	for _, b := range gone {
+		if err := os.Remove(b.path); !errors.Is(err, fs.ErrNotExist) { // expired while it was merged
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,34 @@
+// Package spool is Clew's embedded store: a write-ahead log, open columns in memory, and immutable blocks on disk, all by shapes.
+//
+// The nouns:
+//
+//   - A shape is what does not vary from span to span: service, scope, name, kind, status, flags, and the attributes'
+//     keys and types. Spans come off production lines: a few hundred shapes stand for all of them.
+//   - Rows are the spans of some shapes, as columns: one array per thing that varies, dense, because every span of a shape has it.
+//   - The log has every accepted batch until a block has it. One fsync serves all batches that wait for it.
+//   - A head is the newest spans as rows in memory, one head per log segment.
+//   - A block is an immutable file of traces in order of their start. Its groups are self-contained sets of
+//     rows with a template (the sequence of shapes and parents) per trace.
+//
+// The way of a span:
+//
+//	Append ──▶ log (wal.go) ──▶ fsync ──▶ acknowledged
+//	   └─────▶ head (head.go) ──cut──▶ block (cut.go, group.go, block.go) ──merge──▶ larger block (compact.go)
+//
+// and of an answer: Trace (lookup.go) and Scan (scan.go) read heads and blocks alike, since both are rows.
+//
+// What always holds:
+//
+//	I1  An Append that returned nil is on disk: its log record was fsynced before.
+//	I2  A span is in the log until a block that has it is durable under its final name.
+//	I3  A block names the last log segment it has (Footer.Segment); older segments are not replayed.
+//	I4  A block names the blocks it replaces (Footer.Replaces); where both exist, the replaced ones are ignored and deleted.
+//	I5  Files in blocks/ with the ending .blk are complete; a file under construction ends in .tmp.
+//	I6  Nobody changes a head after it was frozen, nor a block ever.
+//	I7  Locks are taken in the order Spool.mu, head.mu, wal.mu.
+//
+// Exact duplicates (a batch sent again because its acknowledgement was lost) are one span: they are dropped when a
+// trace is read and when its block is written.
+//
+// The files are described in docs/format/.
+package spool

@@ -1,0 +1,410 @@
+package spool
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// A group is some thousand traces of a block, whole, as rows of their own. It is what is built, encoded and read at once.
+const (
+	// groupSpans is how many spans close a group: enough for dense columns, few enough to read one for a single trace.
+	groupSpans = 64 << 10
+	// groupBytes closes a group of large values early.
+	groupBytes = 32 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// groupBuilder collects traces, which must come in order of their start, and encodes them.
+type groupBuilder struct {
+	copy      *copier
+	traces    []groupTrace
+	templates map[string]uint32
+	list      []template
+	parents   []trace.SpanID // those that no template can tell
+	oldest    uint64         // of the spans' starts
+	newest    uint64
+
+	nodes   []node
+	key     []byte
+	dropped int // duplicates
+}
+
+type groupTrace struct {
+	id       trace.ID
+	start    uint64 // of the earliest span of this part of the trace
+	template uint32
+}
+
+// template is a trace without its values: for each span, in tree pre-order, its shape and where its parent is.
+type template struct {
+	shapes  []uint32
+	parents []uint32 // 0: none; 1: the next of the group's explicit parents; 1+k: the span k places before
+}
+
+func newGroupBuilder() *groupBuilder {
+	return &groupBuilder{copy: newCopier(), templates: map[string]uint32{}}
+}
+
+func (g *groupBuilder) full() bool {
+	return g.copy.dst.spans >= groupSpans || g.copy.dst.bytes >= groupBytes
+}
+
+type node struct {
+	at       *at
+	shape    uint32 // in the group
+	parent   int32  // node, -1: none in this trace
+	next     int32  // sibling, -1: last
+	child    int32  // first child, -1: none
+	position int32  // in the order, -1: not yet placed
+}
+
+// add adds the spans of a trace. Of exact duplicates one is kept. More than groupSpans spans are added as several
+// parts of the trace; the caller asks full() between traces only.
+func (g *groupBuilder) add(id trace.ID, spans []at) error {
+	spans, err := g.unique(id, spans)
+	if err != nil {
+		return err
+	}
+	order, err := g.order(spans)
+	if err != nil {
+		return err
+	}
+	for len(order) > 0 {
+		n := min(len(order), groupSpans)
+		if err := g.addPart(id, order[:n]); err != nil {
+			return err
+		}
+		order = order[n:]
+	}
+	return nil
+}
+
+// order links spans to their parents and returns the nodes' numbers in pre-order, siblings by shape, then start: that makes the fewest templates.
+func (g *groupBuilder) order(spans []at) ([]int32, error) {
+	g.nodes = g.nodes[:0]
+	for i := range spans {
+		s, err := g.copy.shape(spans[i].src, spans[i].shape)
+		if err != nil {
+			return nil, err
+		}
+		g.nodes = append(g.nodes, node{at: &spans[i], shape: s, parent: -1, next: -1, child: -1, position: -1})
+	}
+	g.link()
+	byNode := make([]int32, len(g.nodes))
+	for i := range byNode {
+		byNode[i] = int32(i)
+	}
+	slices.SortFunc(byNode, func(x, y int32) int {
+		a, b := &g.nodes[x], &g.nodes[y]
+		return cmp.Or(cmp.Compare(a.shape, b.shape), cmp.Compare(a.at.start, b.at.start), slices.Compare(a.at.id[:], b.at.id[:]))
+	})
+	var roots []int32
+	for _, i := range slices.Backward(byNode) { // each goes in front of its siblings
+		n := &g.nodes[i]
+		if n.parent < 0 {
+			roots = append(roots, i)
+			continue
+		}
+		p := &g.nodes[n.parent]
+		n.next, p.child = p.child, i
+	}
+	order := make([]int32, 0, len(g.nodes))
+	var stack []int32
+	place := func(root int32) {
+		stack = append(stack, root)
+		for len(stack) > 0 {
+			i := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			n := &g.nodes[i]
+			if n.position >= 0 {
+				continue
+			}
+			n.position = int32(len(order))
+			order = append(order, i)
+			at := len(stack)
+			for c := n.child; c >= 0; c = g.nodes[c].next {
+				stack = append(stack, c)
+			}
+			slices.Reverse(stack[at:])
+		}
+	}
+	for _, r := range slices.Backward(roots) {
+		place(r)
+	}
+	for _, i := range byNode { // what hangs in a cycle
+		place(i)
+	}
+	return order, nil
+}
+
+// link finds the parents within the trace.
+func (g *groupBuilder) link() {
+	const few = 24 // comparing all with all is faster than a map
+	var byID map[trace.SpanID]int32
+	if len(g.nodes) > few {
+		byID = make(map[trace.SpanID]int32, len(g.nodes))
+		for i := len(g.nodes) - 1; i >= 0; i-- {
+			byID[g.nodes[i].at.id] = int32(i)
+		}
+	}
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		if n.at.parent.IsZero() || n.at.parent == n.at.id {
+			continue
+		}
+		if byID != nil {
+			if p, ok := byID[n.at.parent]; ok {
+				n.parent = p
+			}
+			continue
+		}
+		for j := range g.nodes {
+			if g.nodes[j].at.id == n.at.parent {
+				n.parent = int32(j)
+				break
+			}
+		}
+	}
+}
+
+func (g *groupBuilder) addPart(id trace.ID, order []int32) error {
+	first := g.nodes[order[0]].position
+	t := template{shapes: make([]uint32, len(order)), parents: make([]uint32, len(order))}
+	start := ^uint64(0)
+	for _, i := range order {
+		start = min(start, g.nodes[i].at.start)
+	}
+	g.key = g.key[:0]
+	for k, i := range order {
+		n := &g.nodes[i]
+		t.shapes[k] = n.shape
+		switch {
+		case n.at.parent.IsZero():
+		case n.parent >= 0 && g.nodes[n.parent].position >= first && g.nodes[n.parent].position < n.position:
+			t.parents[k] = uint32(n.position-g.nodes[n.parent].position) + 1
+		default:
+			t.parents[k] = 1
+			g.parents = append(g.parents, n.at.parent)
+		}
+		g.key = binary.AppendUvarint(g.key, uint64(n.shape))
+		g.key = binary.AppendUvarint(g.key, uint64(t.parents[k]))
+		if err := g.copy.add(n.at, start); err != nil {
+			return err
+		}
+		if g.oldest == 0 || n.at.start < g.oldest {
+			g.oldest = n.at.start
+		}
+		g.newest = max(g.newest, n.at.start)
+	}
+	k, ok := g.templates[string(g.key)]
+	if !ok {
+		k = uint32(len(g.list))
+		g.templates[string(g.key)] = k
+		g.list = append(g.list, t)
+	}
+	g.traces = append(g.traces, groupTrace{id, start, k})
+	return nil
+}
+
+// unique returns spans without exact duplicates.
+func (g *groupBuilder) unique(id trace.ID, spans []at) ([]at, error) {
+	seen := make(map[trace.SpanID]int, len(spans))
+	twice := false
+	for i := range spans {
+		if _, ok := seen[spans[i].id]; ok {
+			twice = true
+			break
+		}
+		seen[spans[i].id] = i
+	}
+	if !twice {
+		return spans, nil
+	}
+	whole := make([]trace.Span, len(spans))
+	for i := range spans {
+		if err := spans[i].span(id, &whole[i]); err != nil {
+			return nil, err
+		}
+	}
+	keep := distinct(whole)
+	out := make([]at, len(keep))
+	for k, i := range keep {
+		out[k] = spans[i]
+	}
+	g.dropped += len(spans) - len(keep)
+	return out, nil
+}
+
+// distinct returns the indexes of spans without those that are exact duplicates of an earlier one.
+func distinct(spans []trace.Span) []int {
+	keep := make([]int, 0, len(spans))
+	first := make(map[trace.SpanID][]int, len(spans))
+	var a, b []byte
+next:
+	for i := range spans {
+		s := &spans[i]
+		for _, j := range first[s.ID] {
+			t := &spans[j]
+			if s.Start != t.Start || s.End != t.End || s.Name != t.Name || s.Kind != t.Kind || s.Service() != t.Service() {
+				continue
+			}
+			a, b = trace.AppendSpan(a[:0], s), trace.AppendSpan(b[:0], t)
+			if string(a) != string(b) {
+				continue
+			}
+			a, b = trace.AppendResource(a[:0], s.Resource), trace.AppendResource(b[:0], t.Resource)
+			if string(a) == string(b) && s.Resource.SchemaURL == t.Resource.SchemaURL {
+				continue next
+			}
+		}
+		first[s.ID] = append(first[s.ID], i)
+		keep = append(keep, i)
+	}
+	return keep
+}
+
+// encode appends the group to dst and says where its header lies in it.
+func (g *groupBuilder) encode(z *codec, dst []byte) (out []byte, header Section) {
+	base := len(dst)
+	r := g.copy.dst
+	var rowCounts, offsets, lengths, sums []uint64
+	for _, s := range r.shapes {
+		lo := len(dst)
+		dst = s.encode(z, dst)
+		rowCounts = append(rowCounts, uint64(s.n))
+		offsets = append(offsets, uint64(lo-base))
+		lengths = append(lengths, uint64(len(dst)-lo))
+		sums = append(sums, uint64(checksum(dst[lo:])))
+	}
+	lo := len(dst)
+	dst = g.appendTraces(z, dst)
+	dst = appendDictionaries(z, dst, r)
+	dst = appendSized(dst, z.appendNums(nil, rowCounts))
+	dst = appendSized(dst, z.appendNums(nil, offsets))
+	dst = appendSized(dst, z.appendNums(nil, lengths))
+	dst = appendSized(dst, z.appendNums(nil, sums))
+	return dst, Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}
+}
+
+func appendSized(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func (g *groupBuilder) appendTraces(z *codec, dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(g.traces)))
+	starts, templates := make([]uint64, len(g.traces)), make([]uint64, len(g.traces))
+	for i := range g.traces {
+		dst = append(dst, g.traces[i].id[:]...)
+		starts[i], templates[i] = g.traces[i].start, uint64(g.traces[i].template)
+	}
+	dst = appendSized(dst, z.appendNums(nil, starts))
+	dst = appendSized(dst, z.appendNums(nil, templates))
+	var lengths, shapes, parents []uint64
+	for i := range g.list {
+		lengths = append(lengths, uint64(len(g.list[i].shapes)))
+		for k := range g.list[i].shapes {
+			shapes = append(shapes, uint64(g.list[i].shapes[k]))
+			parents = append(parents, uint64(g.list[i].parents[k]))
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(lengths)))
+	dst = binary.AppendUvarint(dst, uint64(len(shapes)))
+	dst = appendSized(dst, z.appendSmall(lengths))
+	dst = appendSized(dst, z.appendSmall(shapes))
+	dst = appendSized(dst, z.appendSmall(parents))
+	dst = binary.AppendUvarint(dst, uint64(len(g.parents)))
+	for _, p := range g.parents {
+		dst = append(dst, p[:]...)
+	}
+	return dst
+}
+
+// appendSmall appends numbers as uvarints compressed by zstd: templates repeat in long stretches.
+func (z *codec) appendSmall(v []uint64) []byte {
+	var b []byte
+	for _, x := range v {
+		b = binary.AppendUvarint(b, x)
+	}
+	return z.enc.EncodeAll(b, nil)
+}
+
+func appendDictionaries(z *codec, dst []byte, r *rows) []byte {
+	var bodies, urls column
+	for i := range r.resources {
+		bodies.addBytes([]byte(r.resources[i].body))
+		urls.addBytes([]byte(r.resources[i].schemaURL))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.resources)))
+	dst = appendSized(dst, z.appendPlain(nil, &bodies))
+	dst = appendSized(dst, z.appendStrings(nil, &urls))
+	bodies, urls = column{}, column{}
+	for i := range r.scopes {
+		bodies.addBytes([]byte(r.scopes[i].body))
+		urls.addBytes([]byte(r.scopes[i].schemaURL))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.scopes)))
+	dst = appendSized(dst, z.appendPlain(nil, &bodies))
+	dst = appendSized(dst, z.appendStrings(nil, &urls))
+	var b []byte
+	for _, s := range r.shapes {
+		b = s.append(b)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.shapes)))
+	return appendSized(dst, z.enc.EncodeAll(b, nil))
+}
+
+func (s *shape) append(b []byte) []byte {
+	b = appendSized(b, []byte(s.service))
+	b = appendSized(b, []byte(s.name))
+	b = binary.AppendUvarint(b, uint64(s.scope))
+	wide := byte(0)
+	if s.wide {
+		wide = 1
+	}
+	b = append(b, byte(s.kind), byte(s.status), wide)
+	b = binary.AppendUvarint(b, uint64(s.flags))
+	b = binary.AppendUvarint(b, uint64(len(s.keys)))
+	for i := range s.keys {
+		b = append(appendSized(b, []byte(s.keys[i].key)), byte(s.keys[i].typ))
+	}
+	return b
+}
+
+// encode appends a shape's section: uvarint count of columns, their lengths as uvarints, the span IDs (8 bytes each), the columns:
+// start, duration, resource, rest, names (wide shapes), attributes.
+func (s *shapeRows) encode(z *codec, dst []byte) []byte {
+	var lengths, body []byte
+	count := 0
+	add := func(enc []byte) {
+		count++
+		lengths = binary.AppendUvarint(lengths, uint64(len(enc)))
+		body = append(body, enc...)
+	}
+	add(z.appendNums(nil, s.start.nums))
+	add(z.appendNums(nil, s.duration.nums))
+	add(z.appendNums(nil, s.resource.nums))
+	add(z.appendStrings(nil, &s.rest))
+	if s.wide {
+		add(z.appendStrings(nil, &s.names))
+	}
+	for i := range s.attrs {
+		if isNumber(s.keys[i].typ) {
+			add(z.appendNums(nil, s.attrs[i].nums))
+		} else {
+			add(z.appendStrings(nil, &s.attrs[i]))
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(count))
+	dst = append(dst, lengths...)
+	for i := range s.ids {
+		dst = append(dst, s.ids[i][:]...)
+	}
+	return append(dst, body...)
+}

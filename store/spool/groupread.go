@@ -1,0 +1,394 @@
+package spool
+
+import (
+	"encoding/binary"
+	"io"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Section is a stretch of a block's file.
+type Section struct {
+	Offset int64  // from the start of what holds it
+	Length int64  // bytes
+	Sum    uint32 // CRC-32C of the bytes
+}
+
+// read returns the section's bytes, checked.
+func (s Section) read(f io.ReaderAt, base int64) ([]byte, error) {
+	if s.Length < 0 || s.Length > maxColumnBytes {
+		return nil, trace.Errorf(trace.Corrupt, "section of %d bytes at offset %d", s.Length, base+s.Offset)
+	}
+	b := make([]byte, s.Length)
+	if _, err := f.ReadAt(b, base+s.Offset); err != nil {
+		return nil, &trace.Error{Kind: trace.Corrupt, Msg: "section cannot be read", Err: err}
+	}
+	if checksum(b) != s.Sum {
+		return nil, trace.Errorf(trace.Corrupt, "checksum of %d bytes at offset %d is wrong", s.Length, base+s.Offset)
+	}
+	return b, nil
+}
+
+// group is a group being read: by one goroutine, for one question.
+type group struct {
+	block   *block
+	info    *groupInfo
+	rows    *rows
+	traces  []groupTrace
+	list    []template
+	parents []trace.SpanID
+
+	sections []Section // by shape
+	ready    []bool    // by shape: section read
+	broken   []bool    // by shape: damaged
+	counts   []int     // by shape: rows
+	read     int64     // bytes
+
+	firsts   []uint32 // by trace: its first row of each shape it has, in order of appearance, see locate
+	offsets  []uint32 // by trace: where in firsts
+	explicit []uint32 // by trace: its first explicit parent
+}
+
+// cursor reads a header's fields one after the other; the first fault stays.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) uint() uint64 {
+	v, k := binary.Uvarint(c.b)
+	if k <= 0 {
+		c.bad, c.b = true, nil
+		return 0
+	}
+	c.b = c.b[k:]
+	return v
+}
+
+func (c *cursor) take(n uint64) []byte {
+	if n > uint64(len(c.b)) {
+		c.bad, c.b = true, nil
+		return nil
+	}
+	v := c.b[:n]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) sized() []byte { return c.take(c.uint()) }
+
+func (c *cursor) byte() byte {
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// count reads a number of things that take at least size bytes each in what follows.
+func (c *cursor) count(size int) int {
+	n := c.uint()
+	if n > uint64(len(c.b)/size) {
+		c.bad, c.b = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+// openGroup reads a group's header.
+func (b *block) openGroup(i int, z *codec) (*group, error) {
+	info := &b.footer.Groups[i]
+	raw, err := info.Header.read(b.file, info.Offset)
+	if err != nil {
+		return nil, b.damaged(info.Offset+info.Header.Offset, err)
+	}
+	g := &group{block: b, info: info, rows: &rows{z: z}, read: int64(len(raw))}
+	if err := g.header(&cursor{b: raw}, z); err != nil {
+		return nil, b.damaged(info.Offset+info.Header.Offset, err)
+	}
+	return g, nil
+}
+
+var errHeader = trace.Errorf(trace.Corrupt, "broken group header")
+
+func (g *group) header(c *cursor, z *codec) error {
+	n := c.count(16)
+	g.traces = make([]groupTrace, n)
+	for i := range g.traces {
+		copy(g.traces[i].id[:], c.take(16))
+	}
+	starts, _, err := z.nums(c.sized(), n)
+	if err != nil {
+		return err
+	}
+	templates, _, err := z.nums(c.sized(), n)
+	if err != nil {
+		return err
+	}
+	if err := g.templates(c, z); err != nil {
+		return err
+	}
+	for i := range g.traces {
+		if templates[i] >= uint64(len(g.list)) {
+			return errHeader
+		}
+		g.traces[i].start, g.traces[i].template = starts[i], uint32(templates[i])
+	}
+	g.parents = make([]trace.SpanID, c.count(8))
+	for i := range g.parents {
+		copy(g.parents[i][:], c.take(8))
+	}
+	if err := g.dictionaries(c, z); err != nil {
+		return err
+	}
+	k := len(g.rows.shapes)
+	var dir [4][]uint64 // rows, offsets, lengths, sums
+	for i := range dir {
+		if dir[i], _, err = z.nums(c.sized(), k); err != nil {
+			return err
+		}
+	}
+	if c.bad {
+		return errHeader
+	}
+	g.sections, g.ready, g.broken, g.counts = make([]Section, k), make([]bool, k), make([]bool, k), make([]int, k)
+	for i := range g.sections {
+		g.sections[i] = Section{Offset: int64(dir[1][i]), Length: int64(dir[2][i]), Sum: uint32(dir[3][i])}
+		if dir[0][i] > maxColumnBytes/8 {
+			return errHeader
+		}
+		g.counts[i] = int(dir[0][i])
+	}
+	return g.locate()
+}
+
+func (g *group) templates(c *cursor, z *codec) error {
+	n, total := c.uint(), c.uint()
+	var v [3][]uint64 // lengths, shapes, parents
+	for i := range v {
+		raw, err := z.dec.DecodeAll(c.sized(), nil)
+		if err != nil {
+			return errHeader
+		}
+		in := cursor{b: raw}
+		want := total
+		if i == 0 {
+			want = n
+		}
+		if want > uint64(len(raw)) {
+			return errHeader
+		}
+		v[i] = make([]uint64, want)
+		for k := range v[i] {
+			v[i][k] = in.uint()
+		}
+		if in.bad {
+			return errHeader
+		}
+	}
+	g.list = make([]template, n)
+	shapes, parents := v[1], v[2]
+	for i, l := range v[0] {
+		if l > uint64(len(shapes)) {
+			return errHeader
+		}
+		t := template{make([]uint32, l), make([]uint32, l)}
+		for k := range t.shapes {
+			t.shapes[k], t.parents[k] = uint32(shapes[k]), uint32(parents[k])
+			if parents[k] > uint64(k)+1 {
+				return errHeader
+			}
+		}
+		g.list[i] = t
+		shapes, parents = shapes[l:], parents[l:]
+	}
+	return nil
+}
+
+func (g *group) dictionaries(c *cursor, z *codec) error {
+	pair := func() (bodies, urls column, n int, err error) {
+		n = int(min(c.uint(), maxColumnBytes))
+		if bodies, err = z.strings(c.sized(), n); err != nil {
+			return
+		}
+		urls, err = z.strings(c.sized(), n)
+		return
+	}
+	bodies, urls, n, err := pair()
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		r := resource{body: string(bodies.bytes(i)), schemaURL: string(urls.bytes(i))}
+		if err := r.decode(); err != nil {
+			return err
+		}
+		g.rows.resources = append(g.rows.resources, r)
+	}
+	if bodies, urls, n, err = pair(); err != nil {
+		return err
+	}
+	for i := range n {
+		s := scope{body: string(bodies.bytes(i)), schemaURL: string(urls.bytes(i))}
+		if err := s.decode(); err != nil {
+			return err
+		}
+		g.rows.scopes = append(g.rows.scopes, s)
+	}
+	k := c.uint()
+	raw, err := z.dec.DecodeAll(c.sized(), nil)
+	if err != nil || k > uint64(len(raw)) {
+		return errHeader
+	}
+	in := &cursor{b: raw}
+	for range k {
+		s := &shapeRows{}
+		if err := s.decode(in); err != nil {
+			return err
+		}
+		if int(s.scope) >= len(g.rows.scopes) {
+			return errHeader
+		}
+		g.rows.shapes = append(g.rows.shapes, s)
+	}
+	return nil
+}
+
+func (s *shapeRows) decode(c *cursor) error {
+	s.service, s.name = string(c.sized()), string(c.sized())
+	s.scope = uint32(c.uint())
+	s.kind, s.status, s.wide = trace.Kind(c.byte()), trace.StatusCode(c.byte()), c.byte() != 0
+	s.flags = uint32(c.uint())
+	n := c.count(2)
+	for range n {
+		k := attrKey{key: string(c.sized())}
+		k.typ = trace.ValueType(c.byte())
+		if k.typ > trace.TypeBytes {
+			return errHeader
+		}
+		s.keys = append(s.keys, k)
+	}
+	if c.bad {
+		return errHeader
+	}
+	return nil
+}
+
+// locate finds out which rows each trace has: row numbers follow from the order of traces and their templates.
+func (g *group) locate() error {
+	next := make([]uint32, len(g.rows.shapes))
+	g.offsets = make([]uint32, len(g.traces)+1)
+	g.explicit = make([]uint32, len(g.traces))
+	parents := uint32(0)
+	for i := range g.traces {
+		t := &g.list[g.traces[i].template]
+		g.explicit[i] = parents
+		for k, s := range t.shapes {
+			if int(s) >= len(next) {
+				return errHeader
+			}
+			g.firsts = append(g.firsts, next[s])
+			next[s]++
+			if t.parents[k] == 1 {
+				parents++
+			}
+		}
+		g.offsets[i+1] = uint32(len(g.firsts))
+	}
+	for s, n := range next {
+		if int(n) != g.counts[s] {
+			return errHeader
+		}
+	}
+	if int(parents) != len(g.parents) {
+		return errHeader
+	}
+	return nil
+}
+
+// shape makes a shape's columns available. It returns nil when they are damaged, having reported that.
+func (g *group) shape(i uint32) *shapeRows {
+	s := g.rows.shapes[i]
+	if g.ready[i] {
+		return s
+	}
+	if g.broken[i] {
+		return nil
+	}
+	raw, err := g.sections[i].read(g.block.file, g.info.Offset)
+	if err == nil {
+		g.read += int64(len(raw))
+		err = s.attach(raw, g.counts[i])
+	}
+	if err == nil {
+		err = g.rows.z.load(&s.start, s.n)
+	}
+	if err != nil {
+		g.broken[i] = true
+		_ = g.block.damaged(g.info.Offset+g.sections[i].Offset, err)
+		return nil
+	}
+	g.ready[i] = true
+	return s
+}
+
+// attach splits a section into its columns, which stay encoded.
+func (s *shapeRows) attach(raw []byte, n int) error {
+	c := &cursor{b: raw}
+	lengths := make([]uint64, c.count(1))
+	for i := range lengths {
+		lengths[i] = c.uint()
+	}
+	columns := []*column{&s.start, &s.duration, &s.resource, &s.rest}
+	if s.wide {
+		columns = append(columns, &s.names)
+	}
+	s.attrs = make([]column, len(s.keys))
+	for i := range s.attrs {
+		columns = append(columns, &s.attrs[i])
+	}
+	ids := c.take(uint64(n) * 8)
+	if c.bad || len(columns) != len(lengths) {
+		return errColumn
+	}
+	s.n = n
+	s.ids = make([]trace.SpanID, n)
+	for i := range s.ids {
+		copy(s.ids[i][:], ids[i*8:])
+	}
+	for i, col := range columns {
+		col.enc = c.take(lengths[i])
+		if c.bad || len(col.enc) == 0 {
+			return errColumn
+		}
+	}
+	return nil
+}
+
+// ats appends the spans of trace i of the group to out; damaged ones are left out.
+func (g *group) ats(i int, out []at) []at {
+	t := &g.list[g.traces[i].template]
+	first := g.firsts[g.offsets[i]:g.offsets[i+1]]
+	explicit := g.explicit[i]
+	ids := make([]trace.SpanID, len(t.shapes))
+	for k, s := range t.shapes {
+		rows := g.shape(s)
+		var parent trace.SpanID
+		switch p := t.parents[k]; p {
+		case 0:
+		case 1:
+			parent = g.parents[explicit]
+			explicit++
+		default:
+			parent = ids[k+1-int(p)]
+		}
+		if rows == nil {
+			continue
+		}
+		ids[k] = rows.ids[first[k]]
+		out = append(out, at{
+			src: g.rows, shape: s, row: first[k], id: ids[k], parent: parent,
+			start: g.traces[i].start + rows.start.nums[first[k]],
+		})
+	}
+	return out
+}

@@ -1,0 +1,168 @@
+package spool
+
+import (
+	"sync"
+	"time"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// A head is the newest spans, in memory, with the spans of each trace chained together.
+type head struct {
+	segment uint64    // the last log segment that has spans of this head; guarded by Spool.mu
+	opened  time.Time // when the first span came; guarded by Spool.mu
+
+	mu     sync.RWMutex
+	rows   *rows
+	traces map[trace.ID]uint32 // index into chains
+	chains []chain
+	locs   []loc // by arrival
+	oldest uint64
+	newest uint64
+
+	res, scopes []uint32 // scratch of append: a batch's resources and scopes as they are numbered here
+}
+
+// chain is one trace's spans: loc last-1, then the one before it, and so on.
+type chain struct {
+	id    trace.ID
+	start uint64 // of the earliest span
+	last  uint32 // index into locs + 1
+	n     uint32
+}
+
+type loc struct {
+	shape, row uint32
+	prev       uint32 // index into locs + 1, 0: no more
+}
+
+func newHead() *head {
+	return &head{rows: newRows(), traces: map[trace.ID]uint32{}}
+}
+
+// append adds a batch. It takes the lock once for all of it.
+func (h *head) append(b *trace.Batch) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.res, h.scopes = h.res[:0], h.scopes[:0]
+	for i := range b.Resources {
+		k, err := h.rows.internResource(b.Bytes(b.Resources[i].Body), b.Bytes(b.Resources[i].SchemaURL))
+		if err != nil {
+			return err
+		}
+		h.res = append(h.res, k)
+	}
+	for i := range b.Scopes {
+		k, err := h.rows.internScope(b.Bytes(b.Scopes[i].Body), b.Bytes(b.Scopes[i].SchemaURL))
+		if err != nil {
+			return err
+		}
+		h.scopes = append(h.scopes, k)
+	}
+	for i := range b.Spans {
+		ref := &b.Spans[i]
+		s, row := h.rows.add(b, ref, h.res[ref.Resource], h.scopes[ref.Scope])
+		k, ok := h.traces[ref.TraceID]
+		if !ok {
+			k = uint32(len(h.chains))
+			h.chains = append(h.chains, chain{id: ref.TraceID, start: ref.Start})
+			h.traces[ref.TraceID] = k
+		}
+		c := &h.chains[k]
+		h.locs = append(h.locs, loc{s, row, c.last})
+		c.last = uint32(len(h.locs))
+		c.n++
+		c.start = min(c.start, ref.Start)
+		if h.oldest == 0 || ref.Start < h.oldest {
+			h.oldest = ref.Start
+		}
+		h.newest = max(h.newest, ref.Start)
+	}
+	return nil
+}
+
+// headSpanBytes is what a span costs in a head beside its columns (a loc and its part of a chain), about.
+const headSpanBytes = 20
+
+// size returns how much memory the head takes, about.
+func (h *head) size() int64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.rows.bytes + int64(len(h.locs))*headSpanBytes
+}
+
+func (h *head) spans() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.rows.spans
+}
+
+// ats returns the spans of a chain. The caller holds the lock, or the head is frozen.
+func (h *head) ats(c *chain, out []at) []at {
+	for i := c.last; i != 0; {
+		l := &h.locs[i-1]
+		s := h.rows.shapes[l.shape]
+		out = append(out, at{
+			src: h.rows, shape: l.shape, row: l.row,
+			id: s.ids[l.row], parent: s.parents[l.row], start: s.start.nums[l.row],
+		})
+		i = l.prev
+	}
+	return out
+}
+
+// trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
+func (h *head) trace(id trace.ID, out []trace.Span) ([]trace.Span, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	k, ok := h.traces[id]
+	if !ok {
+		return out, nil
+	}
+	for _, a := range h.ats(&h.chains[k], nil) {
+		out = append(out, trace.Span{})
+		if err := a.span(id, &out[len(out)-1]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// operations adds the operations of the rows' services to names.
+func (r *rows) operations(names operations) error {
+	for _, s := range r.shapes {
+		if !s.wide {
+			names.add(s.service, s.name, s.kind)
+			continue
+		}
+		if err := r.z.load(&s.names, s.n); err != nil {
+			return err
+		}
+		for i := range s.n {
+			if !names.add(s.service, string(s.names.bytes(i)), s.kind) {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// operations is the operations of each service.
+type operations map[string]map[trace.Operation]struct{}
+
+// maxOperations bounds the operations that are kept of a service: names with IDs in them have no end.
+const maxOperations = 10_000
+
+// add returns false when the service has too many already.
+func (o operations) add(service, name string, kind trace.Kind) bool {
+	ops := o[service]
+	if ops == nil {
+		ops = map[trace.Operation]struct{}{}
+		o[service] = ops
+	}
+	if len(ops) >= maxOperations {
+		return false
+	}
+	ops[trace.Operation{Name: name, Kind: kind}] = struct{}{}
+	return true
+}

@@ -1,0 +1,118 @@
+package spool
+
+import (
+	"context"
+	"slices"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Trace returns all spans of a trace, from wherever they lie. It returns an error of kind NotFound when there are none.
+func (s *Spool) Trace(ctx context.Context, id trace.ID, _ trace.Range) (*trace.Trace, error) {
+	z := s.codecs.Get().(*codec)
+	defer s.codecs.Put(z)
+	return s.state.Load().trace(ctx, id, z)
+}
+
+func (st *state) trace(ctx context.Context, id trace.ID, z *codec) (*trace.Trace, error) {
+	var spans []trace.Span
+	var err error
+	for _, b := range st.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if spans, err = b.trace(id, z, spans); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range st.heads() {
+		if spans, err = h.trace(id, spans); err != nil {
+			return nil, err
+		}
+	}
+	if len(spans) == 0 {
+		return nil, trace.Errorf(trace.NotFound, "no trace %s", id)
+	}
+	if keep := distinct(spans); len(keep) < len(spans) {
+		out := make([]trace.Span, len(keep))
+		for k, i := range keep {
+			out[k] = spans[i]
+		}
+		spans = out
+	}
+	return &trace.Trace{ID: id, Spans: spans}, nil
+}
+
+// names returns the operations of all services in blocks and heads.
+func (st *state) allNames() (operations, error) {
+	all := operations{}
+	for service, ops := range st.names {
+		for op := range ops {
+			all.add(service, op.Name, op.Kind)
+		}
+	}
+	for _, h := range st.heads() {
+		h.mu.RLock()
+		err := h.rows.operations(all)
+		h.mu.RUnlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Services returns the names of all services, sorted.
+func (s *Spool) Services(context.Context) ([]string, error) {
+	st := s.state.Load()
+	seen := make(map[string]struct{}, len(st.names))
+	for service := range st.names {
+		seen[service] = struct{}{}
+	}
+	for _, h := range st.heads() {
+		h.mu.RLock()
+		for i := range h.rows.shapes {
+			seen[h.rows.shapes[i].service] = struct{}{}
+		}
+		h.mu.RUnlock()
+	}
+	out := make([]string, 0, len(seen))
+	for service := range seen {
+		out = append(out, service)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Operations returns a service's operations, sorted by name, then kind; for "" those of all services.
+func (s *Spool) Operations(_ context.Context, service string) ([]trace.Operation, error) {
+	all, err := s.state.Load().allNames()
+	if err != nil {
+		return nil, err
+	}
+	if service != "" {
+		return sortedOperations(all[service]), nil
+	}
+	union := map[trace.Operation]struct{}{}
+	for _, ops := range all {
+		for op := range ops {
+			union[op] = struct{}{}
+		}
+	}
+	return sortedOperations(union), nil
+}
+
+// namesOf returns the operations that blocks name.
+func namesOf(blocks []*block) operations {
+	names := operations{}
+	for _, b := range blocks {
+		for service, ops := range b.footer.Operations {
+			for _, op := range ops {
+				if !names.add(service, op.Name, op.Kind) {
+					break
+				}
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,148 @@
+package spool
+
+import (
+	"github.com/clewtrace/clew/trace"
+)
+
+// matcher finds the rows that meet one conjunction of conditions: first it asks what all spans of a shape have in
+// common, and only of the shapes that are left does it look at columns.
+type matcher struct {
+	rows  *rows
+	conds []trace.Cond
+	res   [][]bool // by condition: which resources meet it; nil: not asked yet
+}
+
+func newMatcher(r *rows, conds []trace.Cond) *matcher {
+	return &matcher{rows: r, conds: conds, res: make([][]bool, len(conds))}
+}
+
+// test reports whether row i meets a condition.
+type test func(i int) (bool, error)
+
+// tests returns what is left to ask of each row of a shape; ok is false when no row can match.
+func (m *matcher) tests(s *shapeRows) (left []test, ok bool) {
+	for k := range m.conds {
+		c := &m.conds[k]
+		verdict, t := m.ask(k, c, s)
+		if !verdict && t == nil {
+			return nil, false
+		}
+		if t != nil {
+			left = append(left, t)
+		}
+	}
+	return left, true
+}
+
+// ask decides a condition for a whole shape, or returns the test that decides it for a row.
+func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+	switch c.Field {
+	case trace.FieldService:
+		return c.Compare(trace.String(s.service)), nil
+	case trace.FieldKind:
+		return c.Compare(trace.Int(int64(s.kind))), nil
+	case trace.FieldStatus:
+		return c.Compare(trace.Int(int64(s.status))), nil
+	case trace.FieldName:
+		if !s.wide {
+			return c.Compare(trace.String(s.name)), nil
+		}
+		return false, func(i int) (bool, error) {
+			if err := m.rows.z.load(&s.names, s.n); err != nil {
+				return false, err
+			}
+			return c.Compare(trace.String(string(s.names.bytes(i)))), nil
+		}
+	case trace.FieldDuration:
+		return false, func(i int) (bool, error) {
+			if err := m.rows.z.load(&s.duration, s.n); err != nil {
+				return false, err
+			}
+			return c.Compare(trace.Int(max(0, int64(s.duration.nums[i])))), nil
+		}
+	case trace.FieldAttr:
+		if !s.wide {
+			return m.attr(k, c, s)
+		}
+	}
+	return false, func(i int) (bool, error) { // by the whole span
+		var span trace.Span
+		a := at{src: m.rows, row: uint32(i)}
+		if err := a.spanOf(s, &span); err != nil {
+			return false, err
+		}
+		return c.Match(&span), nil
+	}
+}
+
+// attr asks for an attribute of a span or its resource.
+func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+	var columns []int
+	for j := range s.keys {
+		if s.keys[j].key == c.Key {
+			if c.Op == trace.OpExists {
+				return true, nil
+			}
+			columns = append(columns, j)
+		}
+	}
+	res := m.resources(k, c)
+	anyRes := res != nil
+	if len(columns) == 0 && !anyRes {
+		return false, nil
+	}
+	return false, func(i int) (bool, error) {
+		if anyRes {
+			if err := m.rows.z.load(&s.resource, s.n); err != nil {
+				return false, err
+			}
+			if res[s.resource.nums[i]] {
+				return true, nil
+			}
+		}
+		for _, j := range columns {
+			if err := m.rows.z.load(&s.attrs[j], s.n); err != nil {
+				return false, err
+			}
+			if s.keys[j].typ == trace.TypeString && (c.Op == trace.OpText || c.Op == trace.OpEqual) && c.Value.Type() == trace.TypeString {
+				if string(s.attrs[j].bytes(i)) == c.Value.Str() {
+					return true, nil
+				}
+				continue
+			}
+			v, err := s.value(j, i)
+			if err != nil || c.Compare(v) {
+				return err == nil, err
+			}
+		}
+		return false, nil
+	}
+}
+
+// resources returns which resources meet a condition on an attribute, or nil if none does.
+func (m *matcher) resources(k int, c *trace.Cond) []bool {
+	if m.res[k] == nil {
+		m.res[k] = make([]bool, len(m.rows.resources))
+		for i := range m.rows.resources {
+			for _, a := range m.rows.resources[i].decoded.Attrs {
+				m.res[k][i] = m.res[k][i] || a.Key == c.Key && c.Compare(a.Value)
+			}
+		}
+	}
+	for _, yes := range m.res[k] {
+		if yes {
+			return m.res[k]
+		}
+	}
+	return nil
+}
+
+// all reports whether row i meets all tests.
+func all(tests []test, i int) (bool, error) {
+	for _, t := range tests {
+		if ok, err := t(i); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

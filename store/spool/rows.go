@@ -1,0 +1,404 @@
+package spool
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// rows is spans as columns, by shape: of a head, of a group under construction, or of a group read from a block. In the last case columns are decoded when first used, and a rows is for one goroutine.
+type rows struct {
+	resources []resource
+	scopes    []scope
+	shapes    []*shapeRows
+	spans     int
+	bytes     int64 // what the columns hold, about
+
+	seed       uint64
+	byShape    map[uint64]int32 // hash to index into shapes; a collision moves on to hash+1
+	byResource map[string]uint32
+	byScope    map[string]uint32
+	perService map[string]int // shapes that each service has
+	z          *codec         // for groups read from a block
+}
+
+type resource struct {
+	body, schemaURL string // OTLP Resource message and its schema URL
+	service         string
+	decoded         *trace.Resource
+}
+
+type scope struct {
+	body, schemaURL string
+	decoded         *trace.Scope
+}
+
+// shapeRows is the spans of one shape. Row i of each column is the same span.
+type shapeRows struct {
+	shape
+	n        int
+	ids      []trace.SpanID
+	parents  []trace.SpanID // nil in groups: templates have them
+	start    column         // Unix ns; in groups relative to the trace's start
+	duration column         // end - start, two's complement
+	resource column         // index into rows.resources
+	rest     column         // OTLP fields that have no column of their own, as they came
+	names    column         // of a wide shape
+	attrs    []column       // by shape.keys
+}
+
+// A column is nums for numbers (Bool, Int, Double, as trace.AttrRef.Num has them), else bytes: value i is
+// data[ends[i-1]:ends[i]].
+type column struct {
+	nums []uint64
+	data []byte
+	ends []uint32
+	enc  []byte // not decoded yet
+}
+
+func isNumber(t trace.ValueType) bool {
+	return t == trace.TypeBool || t == trace.TypeInt || t == trace.TypeDouble
+}
+
+func (c *column) addBytes(b []byte) {
+	c.data = append(c.data, b...)
+	c.ends = append(c.ends, uint32(len(c.data)))
+}
+
+func (c *column) bytes(i int) []byte {
+	lo := uint32(0)
+	if i > 0 {
+		lo = c.ends[i-1]
+	}
+	return c.data[lo:c.ends[i]]
+}
+
+func newRows() *rows {
+	return &rows{
+		seed: rand.Uint64(), byShape: map[uint64]int32{}, byResource: map[string]uint32{},
+		byScope: map[string]uint32{}, perService: map[string]int{},
+	}
+}
+
+// internResource returns the index of a resource, adding it if it is new.
+func (r *rows) internResource(body, schemaURL []byte) (uint32, error) {
+	var key [256]byte
+	k := append(binary.AppendUvarint(key[:0], uint64(len(body))), body...)
+	k = append(k, schemaURL...)
+	if i, ok := r.byResource[string(k)]; ok {
+		return i, nil
+	}
+	res := resource{body: string(body), schemaURL: string(schemaURL)}
+	if err := res.decode(); err != nil {
+		return 0, err
+	}
+	i := uint32(len(r.resources))
+	r.resources = append(r.resources, res)
+	r.byResource[string(k)] = i
+	r.bytes += int64(3 * len(k))
+	return i, nil
+}
+
+func (r *resource) decode() error {
+	d, err := trace.DecodeResource([]byte(r.body))
+	if err != nil {
+		return err
+	}
+	d.SchemaURL = r.schemaURL
+	r.decoded, r.service = d, d.Service()
+	return nil
+}
+
+// internScope returns the index of a scope, adding it if it is new.
+func (r *rows) internScope(body, schemaURL []byte) (uint32, error) {
+	var key [256]byte
+	k := append(binary.AppendUvarint(key[:0], uint64(len(body))), body...)
+	k = append(k, schemaURL...)
+	if i, ok := r.byScope[string(k)]; ok {
+		return i, nil
+	}
+	sc := scope{body: string(body), schemaURL: string(schemaURL)}
+	if err := sc.decode(); err != nil {
+		return 0, err
+	}
+	i := uint32(len(r.scopes))
+	r.scopes = append(r.scopes, sc)
+	r.byScope[string(k)] = i
+	r.bytes += int64(3 * len(k))
+	return i, nil
+}
+
+func (s *scope) decode() error {
+	d, err := trace.DecodeScope([]byte(s.body))
+	if err != nil {
+		return err
+	}
+	d.SchemaURL = s.schemaURL
+	s.decoded = d
+	return nil
+}
+
+// find returns the index of the shape with a hash that same accepts, or -1 and the hash under which to add it.
+func (r *rows) find(hash uint64, same func(*shape) bool) (int32, uint64) {
+	for {
+		i, ok := r.byShape[hash]
+		if !ok {
+			return -1, hash
+		}
+		if same(&r.shapes[i].shape) {
+			return i, hash
+		}
+		hash++
+	}
+}
+
+// intern returns the index of a shape, adding it, or the catch-all shape for it when there is no room.
+func (r *rows) intern(s shape) int32 {
+	i, hash := r.find(s.hash(r.seed), s.equal)
+	if i >= 0 {
+		return i
+	}
+	if !s.wide && (len(s.keys) > maxColumns || len(r.shapes) >= maxShapes || r.perService[s.service] >= maxServiceShapes) {
+		return r.intern(s.widened())
+	}
+	i = int32(len(r.shapes))
+	r.shapes = append(r.shapes, &shapeRows{shape: s, attrs: make([]column, len(s.keys))})
+	r.byShape[hash] = i
+	r.perService[s.service]++
+	r.bytes += int64(256 + 128*len(s.keys))
+	return i
+}
+
+// add appends a span of a batch, whose resource and scope were interned, and returns its shape and row.
+func (r *rows) add(b *trace.Batch, ref *trace.SpanRef, res, sc uint32) (shapeIndex, row uint32) {
+	service := r.resources[res].service
+	i, _ := r.find(shapeHash(r.seed, b, ref, sc, service), func(s *shape) bool { return s.matches(b, ref, sc, service) })
+	if i < 0 {
+		i = r.intern(shapeOf(b, ref, sc, service))
+	}
+	s := r.shapes[i]
+	s.ids = append(s.ids, ref.ID)
+	s.parents = append(s.parents, ref.Parent)
+	s.start.nums = append(s.start.nums, ref.Start)
+	s.duration.nums = append(s.duration.nums, ref.End-ref.Start)
+	s.resource.nums = append(s.resource.nums, uint64(res))
+	size := 48
+	for _, p := range b.Rest[ref.RestLo:ref.RestHi] {
+		s.rest.data = append(s.rest.data, b.Bytes(p)...)
+		size += p.Len()
+	}
+	if s.wide {
+		s.names.addBytes(b.Bytes(ref.Name))
+		for _, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
+			n := len(s.rest.data)
+			s.rest.data = appendAttr(s.rest.data, b, &a)
+			size += len(s.rest.data) - n
+		}
+	} else {
+		for j, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
+			c := &s.attrs[j]
+			if isNumber(a.Type) {
+				c.nums = append(c.nums, a.Num)
+				size += 8
+			} else {
+				c.addBytes(b.Bytes(a.Val))
+				size += a.Val.Len() + 4
+			}
+		}
+	}
+	s.rest.ends = append(s.rest.ends, uint32(len(s.rest.data)))
+	row = uint32(s.n)
+	s.n++
+	r.spans++
+	r.bytes += int64(size)
+	return uint32(i), row
+}
+
+// appendAttr appends an attribute as field 9 of a Span message.
+func appendAttr(dst []byte, b *trace.Batch, a *trace.AttrRef) []byte {
+	v, err := trace.DecodeAttr(a.Type, a.Num, b.Bytes(a.Val))
+	if err != nil { // the index has walked it already
+		panic(err)
+	}
+	return trace.AppendSpanAttr(dst, trace.Attr{Key: string(b.Bytes(a.Key)), Value: v})
+}
+
+// at is one span of some rows.
+type at struct {
+	src        *rows
+	shape, row uint32
+	id, parent trace.SpanID
+	start      uint64
+}
+
+// load decodes all columns of a shape that a whole span needs.
+func (r *rows) load(s *shapeRows) error {
+	for _, c := range []*column{&s.duration, &s.resource, &s.rest, &s.names} {
+		if err := r.z.load(c, s.n); err != nil {
+			return err
+		}
+	}
+	for i := range s.attrs {
+		if err := r.z.load(&s.attrs[i], s.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// span writes a span to out.
+func (a *at) span(id trace.ID, out *trace.Span) error {
+	if err := a.spanOf(a.src.shapes[a.shape], out); err != nil {
+		return err
+	}
+	out.TraceID = id
+	return nil
+}
+
+// spanOf writes a span of a shape to out, but for its trace ID.
+func (a *at) spanOf(s *shapeRows, out *trace.Span) error {
+	i := int(a.row)
+	if err := a.src.load(s); err != nil {
+		return err
+	}
+	*out = trace.Span{
+		ID: a.id, Parent: a.parent, Flags: s.flags, Name: s.name, Kind: s.kind, Status: s.status,
+		Start: a.start, End: a.start + s.duration.nums[i],
+		Resource: a.src.resources[s.resource.nums[i]].decoded, Scope: a.src.scopes[s.scope].decoded,
+	}
+	if s.wide {
+		out.Name = string(s.names.bytes(i))
+	}
+	if len(s.keys) > 0 {
+		out.Attrs = make([]trace.Attr, len(s.keys))
+	}
+	for j := range s.keys {
+		v, err := s.value(j, i)
+		if err != nil {
+			return err
+		}
+		out.Attrs[j] = trace.Attr{Key: s.keys[j].key, Value: v}
+	}
+	return trace.DecodeRest(s.rest.bytes(i), out)
+}
+
+// value returns the value of attribute j of row i; its column must be loaded.
+func (s *shapeRows) value(j, i int) (trace.Value, error) {
+	c := &s.attrs[j]
+	if isNumber(s.keys[j].typ) {
+		return trace.DecodeAttr(s.keys[j].typ, c.nums[i], nil)
+	}
+	return trace.DecodeAttr(s.keys[j].typ, 0, c.bytes(i))
+}
+
+// A copier appends spans of other rows to its own, remembering how their shapes, resources and scopes are numbered here.
+type copier struct {
+	dst  *rows
+	seen map[*rows]*renumbering
+	last *rows
+	cur  *renumbering
+}
+
+type renumbering struct{ shapes, resources []int32 } // index here + 1; 0: not yet known
+
+func newCopier() *copier { return &copier{dst: newRows(), seen: map[*rows]*renumbering{}} }
+
+func (c *copier) from(src *rows) *renumbering {
+	if c.last != src {
+		c.last, c.cur = src, c.seen[src]
+		if c.cur == nil {
+			c.cur = &renumbering{}
+			c.seen[src] = c.cur
+		}
+	}
+	if n := len(src.shapes); len(c.cur.shapes) < n {
+		c.cur.shapes = append(c.cur.shapes, make([]int32, n-len(c.cur.shapes))...)
+	}
+	if n := len(src.resources); len(c.cur.resources) < n {
+		c.cur.resources = append(c.cur.resources, make([]int32, n-len(c.cur.resources))...)
+	}
+	return c.cur
+}
+
+// shape returns the index here of a shape there.
+func (c *copier) shape(src *rows, i uint32) (uint32, error) {
+	m := c.from(src)
+	if m.shapes[i] == 0 {
+		s := src.shapes[i].shape
+		sc, err := c.dst.internScope([]byte(src.scopes[s.scope].body), []byte(src.scopes[s.scope].schemaURL))
+		if err != nil {
+			return 0, err
+		}
+		s.scope = sc
+		m.shapes[i] = c.dst.intern(s) + 1
+	}
+	return uint32(m.shapes[i] - 1), nil
+}
+
+func (c *copier) resource(src *rows, i uint64) (uint64, error) {
+	m := c.from(src)
+	if m.resources[i] == 0 {
+		res := &src.resources[i]
+		k, err := c.dst.internResource([]byte(res.body), []byte(res.schemaURL))
+		if err != nil {
+			return 0, err
+		}
+		m.resources[i] = int32(k) + 1
+	}
+	return uint64(m.resources[i] - 1), nil
+}
+
+// add appends a span whose start is base + its offset, and returns its row.
+func (c *copier) add(a *at, base uint64) error {
+	from, i := a.src.shapes[a.shape], int(a.row)
+	if err := a.src.load(from); err != nil {
+		return err
+	}
+	k, err := c.shape(a.src, a.shape)
+	if err != nil {
+		return err
+	}
+	res, err := c.resource(a.src, from.resource.nums[i])
+	if err != nil {
+		return err
+	}
+	to := c.dst.shapes[k]
+	to.ids = append(to.ids, a.id)
+	to.start.nums = append(to.start.nums, a.start-base)
+	to.duration.nums = append(to.duration.nums, from.duration.nums[i])
+	to.resource.nums = append(to.resource.nums, res)
+	rest := from.rest.bytes(i)
+	size := 40 + len(rest)
+	to.rest.data = append(to.rest.data, rest...)
+	switch {
+	case from.wide:
+		to.names.addBytes(from.names.bytes(i))
+	case to.wide: // the shape found no room here
+		to.names.addBytes([]byte(from.name))
+		for j := range from.keys {
+			v, err := from.value(j, i)
+			if err != nil {
+				return err
+			}
+			to.rest.data = trace.AppendSpanAttr(to.rest.data, trace.Attr{Key: from.keys[j].key, Value: v})
+		}
+	default:
+		for j := range from.attrs {
+			f, t := &from.attrs[j], &to.attrs[j]
+			if isNumber(from.keys[j].typ) {
+				t.nums = append(t.nums, f.nums[i])
+				size += 8
+			} else {
+				v := f.bytes(i)
+				t.addBytes(v)
+				size += len(v) + 4
+			}
+		}
+	}
+	to.rest.ends = append(to.rest.ends, uint32(len(to.rest.data)))
+	to.n++
+	c.dst.spans++
+	c.dst.bytes += int64(size)
+	return nil
+}

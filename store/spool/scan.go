@@ -1,0 +1,262 @@
+package spool
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Scan yields whole traces, newest first, that have a span on which the narrowest conjunction of sc holds.
+//
+// It reads groups from the one with the newest trace on, and yields a trace as soon as no group that is left can have
+// a newer one. What it finds is only the part of a trace that a group or head has; the whole trace is read when its turn comes,
+// and put back in line if its true start is earlier.
+func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error] {
+	return func(yield func(*trace.Trace, error) bool) {
+		z := s.codecs.Get().(*codec)
+		defer s.codecs.Put(z)
+		sn := &scanner{
+			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, z: z,
+			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
+		}
+		if err := sn.run(yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// narrowest returns the conjunction with the most conditions: a trace must meet all, so looking for one finds it.
+func narrowest(spans [][]trace.Cond) []trace.Cond {
+	var best []trace.Cond
+	for _, conds := range spans {
+		if len(conds) > len(best) {
+			best = conds
+		}
+	}
+	return best
+}
+
+type scanner struct {
+	ctx    context.Context
+	scan   trace.Scan
+	conds  []trace.Cond
+	rep    *trace.ScanReport
+	z      *codec
+	state  *state
+	seen   map[trace.ID]bool
+	queue  candidates
+	blocks map[*block]bool // read
+}
+
+// candidate is a trace in line. Until it is whole, position is that of the part that was found, which is not after the true one.
+type candidate struct {
+	position trace.Position
+	whole    *trace.Trace
+}
+
+type candidates []candidate
+
+func (c candidates) Len() int           { return len(c) }
+func (c candidates) Less(i, j int) bool { return c[i].position.Precedes(c[j].position) }
+func (c candidates) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
+func (c *candidates) Push(x any)        { *c = append(*c, x.(candidate)) }
+func (c *candidates) Pop() any {
+	old := *c
+	x := old[len(old)-1]
+	*c = old[:len(old)-1]
+	return x
+}
+
+type groupAt struct {
+	block *block
+	index int
+}
+
+func (g groupAt) info() *groupInfo { return &g.block.footer.Groups[g.index] }
+
+func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
+	for _, h := range sn.state.heads() {
+		if err := sn.head(h); err != nil {
+			return err
+		}
+	}
+	var groups []groupAt
+	for _, b := range sn.state.blocks {
+		for i := range b.footer.Groups {
+			if info := &b.footer.Groups[i]; sn.scan.Range.Overlaps(info.Oldest, info.Newest) && sn.canHave(b) {
+				groups = append(groups, groupAt{b, i})
+			}
+		}
+	}
+	slices.SortFunc(groups, func(a, b groupAt) int { return cmp.Compare(b.info().Last, a.info().Last) })
+	defer func() { sn.rep.BlocksSkipped = len(sn.state.blocks) - len(sn.blocks) }()
+	for _, g := range groups {
+		more, err := sn.emit(g.info().Last, yield)
+		if err != nil || !more {
+			return err
+		}
+		if err := sn.ctx.Err(); err != nil {
+			return err
+		}
+		sn.group(g)
+	}
+	_, err := sn.emit(0, yield)
+	return err
+}
+
+// canHave reports whether the block's lists of services and operations leave a chance of a match.
+func (sn *scanner) canHave(b *block) bool {
+	var ops []trace.Operation
+	known := false
+	for i := range sn.conds {
+		c := &sn.conds[i]
+		if c.Field == trace.FieldService && (c.Op == trace.OpEqual || c.Op == trace.OpText) {
+			if ops, known = b.footer.Operations[c.Value.Str()]; !known {
+				return false
+			}
+		}
+	}
+	if !known || len(ops) >= maxOperations {
+		return true
+	}
+	for i := range sn.conds {
+		c := &sn.conds[i]
+		if c.Field == trace.FieldName && !slices.ContainsFunc(ops, func(o trace.Operation) bool { return c.Compare(trace.String(o.Name)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// emit yields what no group with a trace at boundary or before can precede. It returns false when the caller has enough.
+func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (more bool, err error) {
+	for len(sn.queue) > 0 && (sn.queue[0].position.Start > boundary || boundary == 0) {
+		c := heap.Pop(&sn.queue).(candidate)
+		if c.whole == nil {
+			t, err := sn.state.trace(sn.ctx, c.position.ID, sn.z)
+			if trace.KindOf(err) == trace.NotFound { // damaged since
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			c.whole = t
+			if start := startOf(t.Spans); start != c.position.Start {
+				c.position.Start = start
+				heap.Push(&sn.queue, c)
+				continue
+			}
+		}
+		if !sn.scan.Before.IsZero() && !sn.scan.Before.Precedes(c.position) {
+			continue
+		}
+		if !yield(c.whole, nil) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func startOf(spans []trace.Span) uint64 {
+	start := ^uint64(0)
+	for i := range spans {
+		start = min(start, spans[i].Start)
+	}
+	return start
+}
+
+func (sn *scanner) found(id trace.ID, start uint64) {
+	if !sn.seen[id] {
+		sn.seen[id] = true
+		heap.Push(&sn.queue, candidate{position: trace.Position{Start: start, ID: id}})
+	}
+}
+
+// head looks for matches in a head.
+func (sn *scanner) head(h *head) error {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.rows.spans == 0 || !sn.scan.Range.Overlaps(h.oldest, h.newest) {
+		return nil
+	}
+	sn.rep.Blocks++
+	m := newMatcher(h.rows, sn.conds)
+	matched := make([][]bool, len(h.rows.shapes))
+	for k, s := range h.rows.shapes {
+		tests, ok := m.tests(s)
+		if !ok {
+			continue
+		}
+		matched[k] = make([]bool, s.n)
+		for i := range s.n {
+			if !sn.scan.Range.Contains(s.start.nums[i]) {
+				continue
+			}
+			ok, err := all(tests, i)
+			if err != nil {
+				return err
+			}
+			matched[k][i] = ok
+		}
+	}
+	for k := range h.chains {
+		c := &h.chains[k]
+		for i := c.last; i != 0; i = h.locs[i-1].prev {
+			if l := &h.locs[i-1]; matched[l.shape] != nil && matched[l.shape][l.row] {
+				sn.found(c.id, c.start)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// group looks for matches in a group. What is damaged is reported and left out.
+func (sn *scanner) group(at groupAt) {
+	if !sn.blocks[at.block] {
+		sn.blocks[at.block] = true
+		sn.rep.Blocks++
+	}
+	g, err := at.block.openGroup(at.index, sn.z)
+	if err != nil {
+		sn.rep.Incomplete = "a damaged part of a block was left out"
+		return
+	}
+	defer func() { sn.rep.Bytes += g.read }()
+	m := newMatcher(g.rows, sn.conds)
+	tests := make([][]test, len(g.rows.shapes))
+	possible := make([]bool, len(g.rows.shapes))
+	for k, s := range g.rows.shapes {
+		if tests[k], possible[k] = m.tests(s); possible[k] && g.shape(uint32(k)) == nil {
+			possible[k] = false
+			sn.rep.Incomplete = "a damaged part of a block was left out"
+		}
+	}
+	for i := range g.traces {
+		t := &g.traces[i]
+		if sn.seen[t.id] {
+			continue
+		}
+		first := g.firsts[g.offsets[i]:g.offsets[i+1]]
+		for k, s := range g.list[t.template].shapes {
+			if !possible[s] || !sn.scan.Range.Contains(t.start+g.rows.shapes[s].start.nums[first[k]]) {
+				continue
+			}
+			ok, err := all(tests[s], int(first[k]))
+			if err != nil {
+				possible[s] = false
+				sn.rep.Incomplete = "a damaged part of a block was left out"
+				_ = at.block.damaged(g.info.Offset+g.sections[s].Offset, err)
+				continue
+			}
+			if ok {
+				sn.found(t.id, t.start)
+				break
+			}
+		}
+	}
+}
