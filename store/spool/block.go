@@ -170,19 +170,11 @@ func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
 	return places
 }
 
-// trace appends the spans that the block has of a trace to out.
-func (b *block) trace(id trace.ID, z *codec, out []trace.Span) ([]trace.Span, error) {
-	var g *group
-	at := -1
-	for _, p := range b.find(id, z) {
-		if p[0] != at {
-			var err error
-			if g, err = b.openGroup(p[0], z); err != nil {
-				continue // reported; costs this group's part
-			}
-			at = p[0]
-		}
-		if g.traces[p[1]].id != id { // another trace with the same hash
+// trace appends the spans that the block has of a trace to out. What is damaged is reported and left out.
+func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
+	for _, p := range b.find(id, r.z) {
+		g, err := r.group(groupAt{b, p[0]})
+		if err != nil || g.traces[p[1]].id != id { // damaged, or another trace with the same hash
 			continue
 		}
 		for _, a := range g.ats(p[1], nil) {
@@ -194,7 +186,7 @@ func (b *block) trace(id trace.ID, z *codec, out []trace.Span) ([]trace.Span, er
 			out = append(out, s)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // blockWriter writes a block. Traces must be added in order of their start.

@@ -51,16 +51,24 @@ const (
 )
 
 func newCodec() *codec {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxColumnBytes))
 	if err != nil { // only for wrong options
 		panic(err)
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxColumnBytes))
-	if err != nil {
-		panic(err)
+	return &codec{dec: dec, idx: map[string]uint32{}}
+}
+
+// compress returns b as a zstd frame.
+func (z *codec) compress(b []byte) []byte {
+	if z.enc == nil { // readers never need it, and it is large
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+			zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+		if err != nil { // only for wrong options
+			panic(err)
+		}
+		z.enc = enc
 	}
-	return &codec{enc: enc, dec: dec, idx: map[string]uint32{}}
+	return z.enc.EncodeAll(b, make([]byte, 0, len(b)/2+64))
 }
 
 var errColumn = trace.Errorf(trace.Corrupt, "broken column")
@@ -382,7 +390,7 @@ func (z *codec) appendPlain(dst []byte, c *column) []byte {
 	if packed, ok := packHex(c.data); ok {
 		kind, data = strHex, packed
 	} else if len(c.data) >= zstdMin {
-		packed := z.enc.EncodeAll(c.data, make([]byte, 0, len(c.data)/2))
+		packed := z.compress(c.data)
 		if len(packed) < len(c.data)*15/16 {
 			kind, data = strZstd, packed
 		}

@@ -89,7 +89,7 @@ type place struct {
 func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	m := &merger{from: from, z: z, open: map[[2]int]*group{}}
+	m := &merger{from: from, reader: newReader(z)}
 	places := m.places()
 	number, path := s.newBlock()
 	w, err := createBlock(path, z)
@@ -127,23 +127,18 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	return openBlock(path, number, s.damaged)
 }
 
-// merger reads the traces of several blocks in order. It keeps the groups it is reading.
+// merger reads the traces of several blocks in order.
 type merger struct {
-	from  []*block
-	z     *codec
-	open  map[[2]int]*group
-	order [][2]int // of open, least recently opened first
+	from   []*block
+	reader *reader
 }
-
-// keepGroups is how many groups a merger holds decoded: one or two a block suffice, since all are in order of time.
-const keepGroups = 2*mergeBlocks + 2
 
 // places returns where all traces lie, those of one trace together and with the start of its earliest part.
 func (m *merger) places() []place {
 	var all []place
 	for i, b := range m.from {
 		for k := range b.footer.Groups {
-			g, err := b.openGroup(k, m.z)
+			g, err := b.openGroup(k, m.reader.z)
 			if err != nil {
 				continue // reported; the group is lost
 			}
@@ -171,18 +166,9 @@ func (m *merger) places() []place {
 func (m *merger) spans(places []place) ([]at, error) {
 	var out []at
 	for _, p := range places {
-		key := [2]int{p.block, p.group}
-		g := m.open[key]
-		if g == nil {
-			var err error
-			if g, err = m.from[p.block].openGroup(p.group, m.z); err != nil {
-				return nil, err
-			}
-			m.open[key] = g
-			if m.order = append(m.order, key); len(m.order) > keepGroups {
-				delete(m.open, m.order[0])
-				m.order = m.order[1:]
-			}
+		g, err := m.reader.group(groupAt{m.from[p.block], p.group})
+		if err != nil {
+			return nil, err
 		}
 		out = g.ats(p.index, out)
 	}

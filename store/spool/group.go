@@ -332,7 +332,7 @@ func (z *codec) appendSmall(v []uint64) []byte {
 	for _, x := range v {
 		b = binary.AppendUvarint(b, x)
 	}
-	return z.enc.EncodeAll(b, nil)
+	return z.compress(b)
 }
 
 func appendDictionaries(z *codec, dst []byte, r *rows) []byte {
@@ -357,7 +357,7 @@ func appendDictionaries(z *codec, dst []byte, r *rows) []byte {
 		b = s.append(b)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.shapes)))
-	return appendSized(dst, z.enc.EncodeAll(b, nil))
+	return appendSized(dst, z.compress(b))
 }
 
 func (s *shape) append(b []byte) []byte {

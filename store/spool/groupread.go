@@ -94,6 +94,41 @@ func (c *cursor) count(size int) int {
 	return int(n)
 }
 
+// A reader reads groups for one question, or one merge, and keeps the last ones: traces that are asked for together lie together.
+type reader struct {
+	z     *codec
+	open  map[groupAt]*group
+	order []groupAt // of open, least recently opened first
+}
+
+type groupAt struct {
+	block *block
+	index int
+}
+
+func (g groupAt) info() *groupInfo { return &g.block.footer.Groups[g.index] }
+
+// keepGroups is how many groups a reader keeps: one or two for each block of a merge, since all of them are in order of time.
+const keepGroups = 2*mergeBlocks + 2
+
+func newReader(z *codec) *reader { return &reader{z: z, open: map[groupAt]*group{}} }
+
+func (r *reader) group(at groupAt) (*group, error) {
+	if g := r.open[at]; g != nil {
+		return g, nil
+	}
+	g, err := at.block.openGroup(at.index, r.z)
+	if err != nil {
+		return nil, err
+	}
+	r.open[at] = g
+	if r.order = append(r.order, at); len(r.order) > keepGroups {
+		delete(r.open, r.order[0])
+		r.order = r.order[1:]
+	}
+	return g, nil
+}
+
 // openGroup reads a group's header.
 func (b *block) openGroup(i int, z *codec) (*group, error) {
 	info := &b.footer.Groups[i]

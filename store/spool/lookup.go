@@ -11,20 +11,18 @@ import (
 func (s *Spool) Trace(ctx context.Context, id trace.ID, _ trace.Range) (*trace.Trace, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	return s.state.Load().trace(ctx, id, z)
+	return s.state.Load().trace(ctx, id, newReader(z))
 }
 
-func (st *state) trace(ctx context.Context, id trace.ID, z *codec) (*trace.Trace, error) {
+func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trace, error) {
 	var spans []trace.Span
-	var err error
 	for _, b := range st.blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if spans, err = b.trace(id, z, spans); err != nil {
-			return nil, err
-		}
+		spans = b.trace(id, r, spans)
 	}
+	var err error
 	for _, h := range st.heads() {
 		if spans, err = h.trace(id, spans); err != nil {
 			return nil, err

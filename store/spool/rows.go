@@ -166,7 +166,7 @@ func (r *rows) intern(s shape) int32 {
 	r.shapes = append(r.shapes, &shapeRows{shape: s, attrs: make([]column, len(s.keys))})
 	r.byShape[hash] = i
 	r.perService[s.service]++
-	r.bytes += int64(256 + 128*len(s.keys))
+	r.bytes += int64(1024 + 256*len(s.keys)) // so that many shapes of few spans close a head early, too
 	return i
 }
 

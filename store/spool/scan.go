@@ -20,7 +20,7 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 		z := s.codecs.Get().(*codec)
 		defer s.codecs.Put(z)
 		sn := &scanner{
-			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, z: z,
+			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
 		}
 		if err := sn.run(yield); err != nil {
@@ -45,7 +45,7 @@ type scanner struct {
 	scan   trace.Scan
 	conds  []trace.Cond
 	rep    *trace.ScanReport
-	z      *codec
+	reader *reader
 	state  *state
 	seen   map[trace.ID]bool
 	queue  candidates
@@ -70,13 +70,6 @@ func (c *candidates) Pop() any {
 	*c = old[:len(old)-1]
 	return x
 }
-
-type groupAt struct {
-	block *block
-	index int
-}
-
-func (g groupAt) info() *groupInfo { return &g.block.footer.Groups[g.index] }
 
 func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
 	for _, h := range sn.state.heads() {
@@ -137,7 +130,7 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 	for len(sn.queue) > 0 && (sn.queue[0].position.Start > boundary || boundary == 0) {
 		c := heap.Pop(&sn.queue).(candidate)
 		if c.whole == nil {
-			t, err := sn.state.trace(sn.ctx, c.position.ID, sn.z)
+			t, err := sn.state.trace(sn.ctx, c.position.ID, sn.reader)
 			if trace.KindOf(err) == trace.NotFound { // damaged since
 				continue
 			}
@@ -221,12 +214,13 @@ func (sn *scanner) group(at groupAt) {
 		sn.blocks[at.block] = true
 		sn.rep.Blocks++
 	}
-	g, err := at.block.openGroup(at.index, sn.z)
+	g, err := sn.reader.group(at)
 	if err != nil {
 		sn.rep.Incomplete = "a damaged part of a block was left out"
 		return
 	}
-	defer func() { sn.rep.Bytes += g.read }()
+	before := g.read
+	defer func() { sn.rep.Bytes += g.read - before }()
 	m := newMatcher(g.rows, sn.conds)
 	tests := make([][]test, len(g.rows.shapes))
 	possible := make([]bool, len(g.rows.shapes))

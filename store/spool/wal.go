@@ -49,7 +49,7 @@ func segmentNumber(name string) (n uint64, ok bool) {
 
 // wal appends records to segments. Writers add and then wait; one goroutine writes and syncs for all that wait.
 type wal struct {
-	dir     string
+	dir    string
 	onSync func(d time.Duration, bytes int) // told of each sync
 
 	mu      sync.Mutex
