@@ -39,6 +39,8 @@ const (
 	FieldDuration              // Value is an Int, ns
 	FieldAttr                  // the span's attribute Key, or else the resource's; Value compared by Op
 	FieldEvent                 // an event's name, or an event's attribute Key if that is set
+	FieldTag                   // FieldAttr, or an event's attribute: what Jaeger calls a tag
+	FieldMark                  // an attribute with the key Key, or an event with that name: what Zipkin's annotationQuery names
 )
 
 // Op is how a condition compares. A missing field meets no condition.
@@ -56,7 +58,7 @@ const (
 // Cond is one simple condition on one span.
 type Cond struct {
 	Field Field
-	Key   string // of FieldAttr and FieldEvent
+	Key   string // of FieldAttr, FieldEvent, FieldTag and FieldMark
 	Op    Op
 	Value Value
 }
@@ -114,10 +116,26 @@ func (c *Cond) Match(s *Span) bool {
 	case FieldAttr:
 		return c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs)
 	case FieldEvent:
+		return c.matchEvents(s.Events)
+	case FieldMark:
+		if c.matchAttrs(s.Attrs) {
+			return true
+		}
 		for i := range s.Events {
-			if c.Key == "" && c.Compare(String(s.Events[i].Name)) || c.Key != "" && c.matchAttrs(s.Events[i].Attrs) {
+			if s.Events[i].Name == c.Key {
 				return true
 			}
+		}
+	case FieldTag:
+		return c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs) || c.matchEvents(s.Events)
+	}
+	return false
+}
+
+func (c *Cond) matchEvents(events []Event) bool {
+	for i := range events {
+		if c.Key == "" && c.Compare(String(events[i].Name)) || c.Key != "" && c.matchAttrs(events[i].Attrs) {
+			return true
 		}
 	}
 	return false

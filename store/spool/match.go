@@ -64,14 +64,45 @@ func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test)
 		if !s.wide {
 			return m.attr(k, c, s)
 		}
+	case trace.FieldEvent, trace.FieldTag, trace.FieldMark:
+		if !s.wide {
+			return m.event(k, c, s)
+		}
 	}
-	return false, func(i int) (bool, error) { // by the whole span
-		var span trace.Span
-		a := at{src: m.rows, row: uint32(i)}
-		if err := a.spanOf(s, &span); err != nil {
+	return false, func(i int) (bool, error) { return m.whole(c, s, i) }
+}
+
+// whole asks the whole span.
+func (m *matcher) whole(c *trace.Cond, s *shapeRows, i int) (bool, error) {
+	var span trace.Span
+	a := at{src: m.rows, row: uint32(i)}
+	if err := a.spanOf(s, &span); err != nil {
+		return false, err
+	}
+	return c.Match(&span), nil
+}
+
+// event asks for an event, or for a tag, which may be an attribute, too. Most spans have no events, which the rest column tells.
+func (m *matcher) event(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+	var attr test
+	if c.Field != trace.FieldEvent {
+		if verdict, attr = m.attr(k, c, s); verdict {
+			return true, nil
+		}
+	}
+	return false, func(i int) (bool, error) {
+		if attr != nil {
+			if ok, err := attr(i); ok || err != nil {
+				return ok, err
+			}
+		}
+		if err := m.rows.z.load(&s.rest, s.n); err != nil {
 			return false, err
 		}
-		return c.Match(&span), nil
+		if len(s.rest.bytes(i)) == 0 {
+			return false, nil
+		}
+		return m.whole(c, s, i)
 	}
 }
 

@@ -286,6 +286,7 @@ func scans(r *rand.Rand) []trace.Scan {
 		{Spans: [][]trace.Cond{{{Field: trace.FieldStatus, Op: trace.OpEqual, Value: trace.Int(2)}, {Field: trace.FieldKind, Op: trace.OpEqual, Value: trace.Int(3)}}}},
 		{Spans: [][]trace.Cond{{{Field: trace.FieldEvent, Op: trace.OpEqual, Value: trace.String("exception")}}}},
 		{Spans: [][]trace.Cond{{{Field: trace.FieldEvent, Key: "color", Op: trace.OpExists}}}},
+		{Spans: [][]trace.Cond{{service, {Field: trace.FieldTag, Key: "color", Op: trace.OpText, Value: trace.String("red")}}}},
 	}
 	for i := range all {
 		if r.IntN(3) == 0 {

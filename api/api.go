@@ -1,0 +1,171 @@
+// Package api is what the query dialects share: handlers that return their answer or an error, and the one wrapper that writes, counts and bounds them.
+//
+// The dialects are in its folders. Each translates its requests into a query.Request and the answer into its own JSON; none talks to a store.
+package api
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Gate wraps handlers: it bounds how many run at once, and counts and times them.
+type Gate struct {
+	slots   chan struct{}
+	wait    time.Duration
+	log     *slog.Logger
+	seconds *prometheus.HistogramVec
+	errors  *prometheus.CounterVec
+	gzips   sync.Pool
+}
+
+// NewGate returns a gate that lets n queries run at once; others wait a while before they are told to come back.
+func NewGate(n int, log *slog.Logger, reg prometheus.Registerer) *Gate {
+	g := &Gate{
+		slots: make(chan struct{}, n), wait: 10 * time.Second, log: log,
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "clew_query_seconds", Help: "Time to answer a query, waiting for its turn included.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"api", "call"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "clew_query_errors_total", Help: "Queries that were refused or failed, by kind."}, []string{"api", "call", "kind"}),
+	}
+	g.gzips.New = func() any { return gzip.NewWriter(nil) }
+	reg.MustRegister(g.seconds, g.errors)
+	return g
+}
+
+// Answer is what a handler returns: a value to be written as JSON, or Raw bytes of a ContentType.
+type Answer struct {
+	Value       any
+	Raw         []byte
+	ContentType string // application/json if empty
+	Status      int    // 200 if 0
+	Header      map[string]string
+}
+
+// Handler answers a request, or returns an error whose kind says why not.
+type Handler func(r *http.Request) (Answer, error)
+
+// Refusal is how a dialect writes an error: its status and body.
+type Refusal func(status int, e *trace.Error) Answer
+
+// Wrap makes an http.Handler of a dialect's handler.
+func (g *Gate) Wrap(dialect, call string, refuse Refusal, h Handler) http.Handler {
+	seconds := g.seconds.WithLabelValues(dialect, call)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		a, err := g.run(r, h)
+		if err != nil {
+			e := g.explain(err, dialect, call)
+			g.errors.WithLabelValues(dialect, call, e.Kind.String()).Inc()
+			if e.Kind == trace.Busy {
+				w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.After/time.Second))))
+			}
+			a = refuse(statusOf(e.Kind), e)
+			if a.Status == 0 {
+				a.Status = statusOf(e.Kind)
+			}
+		}
+		g.write(w, r, a)
+		seconds.Observe(time.Since(begin).Seconds())
+	})
+}
+
+// run waits for a slot and calls h. A panic costs the request alone.
+func (g *Gate) run(r *http.Request, h Handler) (a Answer, err error) {
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		select {
+		case g.slots <- struct{}{}:
+		case <-r.Context().Done():
+			return a, r.Context().Err()
+		case <-time.After(g.wait):
+			return a, &trace.Error{Kind: trace.Busy, Msg: "too many queries are running; try again", After: time.Second}
+		}
+	}
+	defer func() {
+		<-g.slots
+		if p := recover(); p != nil {
+			g.log.Error("query panicked", "panic", p, "path", r.URL.Path, "stack", string(debug.Stack()))
+			err = trace.Errorf(trace.Internal, "internal error; see Clew's log")
+		}
+	}()
+	return h(r)
+}
+
+// explain makes any error one that may be shown.
+func (g *Gate) explain(err error, dialect, call string) *trace.Error {
+	if e, ok := errors.AsType[*trace.Error](err); ok && e.Kind != trace.Internal {
+		return e
+	}
+	if errors.Is(err, context.Canceled) {
+		return trace.Errorf(trace.Busy, "the client went away")
+	}
+	g.log.Error("query failed", "api", dialect, "call", call, "err", err)
+	return trace.Errorf(trace.Internal, "internal error; see Clew's log")
+}
+
+func statusOf(k trace.ErrorKind) int {
+	switch k {
+	case trace.Invalid:
+		return http.StatusBadRequest
+	case trace.NotFound:
+		return http.StatusNotFound
+	case trace.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case trace.Busy:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// gzipMin is how many bytes are worth compressing.
+const gzipMin = 1400
+
+func (g *Gate) write(w http.ResponseWriter, r *http.Request, a Answer) {
+	body := a.Raw
+	if body == nil {
+		var err error
+		if body, err = json.Marshal(a.Value); err != nil {
+			g.log.Error("answer cannot be written", "path", r.URL.Path, "err", err)
+			http.Error(w, "internal error; see Clew's log", http.StatusInternalServerError)
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if a.ContentType != "" {
+		h.Set("Content-Type", a.ContentType)
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	for k, v := range a.Header {
+		h.Set(k, v)
+	}
+	status := max(a.Status, http.StatusOK)
+	if len(body) < gzipMin || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = w.Write(body) // the client may be gone
+		return
+	}
+	h.Set("Content-Encoding", "gzip")
+	h.Add("Vary", "Accept-Encoding")
+	w.WriteHeader(status)
+	z := g.gzips.Get().(*gzip.Writer)
+	defer g.gzips.Put(z)
+	z.Reset(w)
+	_, _ = z.Write(body)
+	_ = z.Close()
+}

@@ -1,0 +1,264 @@
+// Package clew is Clew's own HTTP API, which the page uses: see docs/http-api.md.
+package clew
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/insight"
+	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire/otlp"
+)
+
+// Process is what the status call says of the process.
+type Process struct {
+	Version   string
+	Started   time.Time
+	Listen    []Listener
+	Retention time.Duration
+	MaxBytes  int64
+	Totals    func() (received, refused, stored uint64)
+}
+
+// Listener is a protocol and the address where it is spoken.
+type Listener struct {
+	Protocol string `json:"protocol"`
+	Address  string `json:"address"`
+}
+
+// API answers Clew's own calls.
+type API struct {
+	engine  *query.Engine
+	process Process
+	traces  cache
+}
+
+// Register adds the API's calls to a mux.
+func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, process Process) {
+	a := &API{engine: engine, process: process}
+	for pattern, h := range map[string]api.Handler{
+		"status": a.status, "services": a.services, "operations": a.operations, "search": a.search,
+		"traces/{id}": a.trace, "traces/{id}/columns": a.columns, "traces/{id}/rows": a.rows,
+	} {
+		call := strings.NewReplacer("/{id}", "", "traces/", "").Replace(pattern)
+		mux.Handle("GET /api/v1/"+pattern, gate.Wrap("clew", call, refuse, h))
+	}
+	mux.Handle("/api/v1/", gate.Wrap("clew", "unknown", refuse, func(r *http.Request) (api.Answer, error) {
+		return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s; see docs/http-api.md", r.Method, r.URL.Path)
+	}))
+}
+
+func refuse(_ int, e *trace.Error) api.Answer {
+	type body struct {
+		Kind    string `json:"kind"`
+		Message string `json:"message"`
+	}
+	return api.Answer{Value: map[string]body{"error": {e.Kind.String(), e.Msg}}}
+}
+
+func decimal[T ~uint64 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }
+
+func (a *API) status(r *http.Request) (api.Answer, error) {
+	st, err := a.engine.Stats(r.Context())
+	if err != nil {
+		return api.Answer{}, err
+	}
+	received, refused, stored := a.process.Totals()
+	type store struct {
+		Spans  int64  `json:"spans"`
+		Blocks int64  `json:"blocks"`
+		Bytes  int64  `json:"bytes"`
+		Oldest string `json:"oldest"`
+		Newest string `json:"newest"`
+	}
+	type retention struct {
+		AgeNs int64 `json:"ageNs"`
+		Bytes int64 `json:"bytes"`
+	}
+	return api.Answer{Value: struct {
+		Version   string     `json:"version"`
+		StartedAt string     `json:"startedAt"`
+		Now       string     `json:"now"`
+		Listen    []Listener `json:"listen"`
+		Received  uint64     `json:"received"`
+		Refused   uint64     `json:"refused"`
+		Stored    uint64     `json:"stored"`
+		Store     store      `json:"store"`
+		Retention retention  `json:"retention"`
+	}{
+		a.process.Version, decimal(a.process.Started.UnixNano()), decimal(time.Now().UnixNano()), a.process.Listen, received, refused, stored,
+		store{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)}, retention{int64(a.process.Retention), a.process.MaxBytes},
+	}}, nil
+}
+
+func (a *API) services(r *http.Request) (api.Answer, error) {
+	names, err := a.engine.Services(r.Context())
+	return api.Answer{Value: map[string][]string{"services": names}}, err
+}
+
+func (a *API) operations(r *http.Request) (api.Answer, error) {
+	ops, err := a.engine.Operations(r.Context(), r.FormValue("service"))
+	type op struct {
+		Name string `json:"name"`
+		Kind string `json:"kind"`
+	}
+	out := make([]op, len(ops))
+	for i, o := range ops {
+		out[i] = op{o.Name, o.Kind.String()}
+	}
+	return api.Answer{Value: map[string][]op{"operations": out}}, err
+}
+
+const (
+	defaultLimit = 20
+	maxLimit     = 2000
+)
+
+func (a *API) search(r *http.Request) (api.Answer, error) {
+	req, err := parseSearch(r)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	found, err := a.engine.Find(r.Context(), req)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	type scanned struct {
+		Complete bool   `json:"complete"`
+		Blocks   int    `json:"blocks"`
+		Skipped  int    `json:"blocksSkipped"`
+		Bytes    int64  `json:"bytes"`
+		Reason   string `json:"reason"`
+	}
+	out := struct {
+		Traces  []summary `json:"traces"`
+		Cursor  string    `json:"cursor"`
+		Scanned scanned   `json:"scanned"`
+	}{
+		Traces: make([]summary, len(found.Traces)), Cursor: found.Cursor,
+		Scanned: scanned{found.Report.Incomplete == "", found.Report.Blocks, found.Report.BlocksSkipped, found.Report.Bytes, found.Report.Incomplete},
+	}
+	for i, t := range found.Traces {
+		out.Traces[i] = summarize(t)
+	}
+	return api.Answer{Value: out}, nil
+}
+
+type summary struct {
+	TraceID     string  `json:"traceId"`
+	RootService string  `json:"rootService"`
+	RootName    string  `json:"rootName"`
+	Start       string  `json:"start"`
+	DurationNs  uint64  `json:"durationNs"`
+	Spans       int     `json:"spans"`
+	Errors      int     `json:"errors"`
+	Gaps        int     `json:"gaps"`
+	Services    []share `json:"services"`
+}
+
+type share struct {
+	Name   string `json:"name"`
+	Spans  int    `json:"spans"`
+	Errors int    `json:"errors"`
+	SelfNs uint64 `json:"selfNs"`
+}
+
+func summarize(t *trace.Trace) summary {
+	tree := trace.Arrange(t.Spans)
+	s := insight.Summarize(t.Spans, tree, insight.Measure(t.Spans, tree))
+	out := summary{t.ID.String(), s.RootService, s.RootName, decimal(s.Start), s.Duration, s.Spans, s.Errors, s.Gaps, make([]share, len(s.Services))}
+	for i, v := range s.Services {
+		out.Services[i] = share{v.Name, v.Spans, v.Errors, v.Self}
+	}
+	return out
+}
+
+// parseSearch reads the parameters of a search. Errors name the parameter and what would be right.
+func parseSearch(r *http.Request) (query.Request, error) {
+	req := query.Request{Limit: defaultLimit, Cursor: r.FormValue("cursor")}
+	if err := r.ParseForm(); err != nil {
+		return req, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
+	}
+	for k := range r.Form {
+		switch k {
+		case "service", "operation", "tag", "minDuration", "maxDuration", "from", "to", "limit", "cursor":
+		default:
+			return req, trace.Errorf(trace.Invalid, "there is no parameter %.40q", k)
+		}
+	}
+	var conds []trace.Cond
+	if v := r.Form.Get("service"); v != "" {
+		conds = append(conds, trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(v)})
+	}
+	if v := r.Form.Get("operation"); v != "" {
+		conds = append(conds, trace.Cond{Field: trace.FieldName, Op: trace.OpEqual, Value: trace.String(v)})
+	}
+	for _, tag := range r.Form["tag"] {
+		conds = append(conds, parseTag(tag))
+	}
+	for _, d := range []struct {
+		name string
+		op   trace.Op
+	}{{"minDuration", trace.OpGreaterEqual}, {"maxDuration", trace.OpLessEqual}} {
+		v := r.Form.Get(d.name)
+		if v == "" {
+			continue
+		}
+		dur, err := time.ParseDuration(v)
+		if err != nil || dur < 0 {
+			return req, trace.Errorf(trace.Invalid, "%s is %.40q; want a duration such as 200ms or 1.5s", d.name, v)
+		}
+		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: d.op, Value: trace.Int(int64(dur))})
+	}
+	if len(conds) > 0 {
+		req.Scan.Spans = [][]trace.Cond{conds}
+	}
+	for name, dst := range map[string]*uint64{"from": &req.Scan.Range.From, "to": &req.Scan.Range.To} {
+		if v := r.Form.Get(name); v != "" {
+			n, err := strconv.ParseUint(v, 10, 63)
+			if err != nil {
+				return req, trace.Errorf(trace.Invalid, "%s is %.40q; want nanoseconds since 1970", name, v)
+			}
+			*dst = n
+		}
+	}
+	if v := r.Form.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > maxLimit {
+			return req, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 to %d", v, maxLimit)
+		}
+		req.Limit = n
+	}
+	return req, nil
+}
+
+func parseTag(tag string) trace.Cond {
+	key, value, ok := strings.Cut(tag, "=")
+	switch {
+	case !ok:
+		return trace.Cond{Field: trace.FieldAttr, Key: key, Op: trace.OpExists}
+	case key == "error" && value == "true":
+		return trace.Cond{Field: trace.FieldStatus, Op: trace.OpEqual, Value: trace.Int(int64(trace.StatusError))}
+	}
+	return trace.Cond{Field: trace.FieldAttr, Key: key, Op: trace.OpText, Value: trace.String(value)}
+}
+
+func (a *API) load(r *http.Request) (*trace.Trace, error) {
+	id, err := trace.ParseID(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return a.engine.Trace(r.Context(), id, trace.Range{})
+}
+
+func (a *API) trace(r *http.Request) (api.Answer, error) {
+	t, err := a.load(r)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return api.Answer{Raw: otlp.AppendJSON(nil, t.Spans)}, nil
+}

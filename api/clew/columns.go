@@ -1,0 +1,231 @@
+package clew
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/insight"
+	"github.com/clewtrace/clew/trace"
+)
+
+// arranged is a trace as the page shows it.
+type arranged struct {
+	trace *trace.Trace
+	tree  trace.Tree
+	times insight.Times
+}
+
+// version tells one state of a growing trace from another, so that rows are of the columns that the page has.
+func (a *arranged) version() string { return strconv.Itoa(len(a.trace.Spans)) }
+
+// cacheSpans bounds the spans that are kept for the rows calls that follow a columns call.
+const cacheSpans = 500_000
+
+// cache keeps the traces arranged last, least recently asked for first.
+type cache struct {
+	mu     sync.Mutex
+	traces []*arranged
+}
+
+func (c *cache) get(id trace.ID, version string) *arranged {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, a := range c.traces {
+		if a.trace.ID == id && a.version() == version {
+			c.traces = append(append(c.traces[:i:i], c.traces[i+1:]...), a)
+			return a
+		}
+	}
+	return nil
+}
+
+func (c *cache) put(a *arranged) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total := len(a.trace.Spans)
+	keep := []*arranged{a}
+	for i := len(c.traces) - 1; i >= 0; i-- {
+		old := c.traces[i]
+		if total += len(old.trace.Spans); total > cacheSpans {
+			break
+		}
+		if old.trace.ID != a.trace.ID {
+			keep = append([]*arranged{old}, keep...)
+		}
+	}
+	c.traces = keep
+}
+
+func (a *API) arrange(r *http.Request) (*arranged, error) {
+	t, err := a.load(r)
+	if err != nil {
+		return nil, err
+	}
+	x := &arranged{trace: t, tree: trace.Arrange(t.Spans)}
+	x.times = insight.Measure(t.Spans, x.tree)
+	a.traces.put(x)
+	return x, nil
+}
+
+const columnsType = "application/vnd.clew.columns"
+
+func (a *API) columns(r *http.Request) (api.Answer, error) {
+	x, err := a.arrange(r)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return api.Answer{Raw: x.encode(), ContentType: columnsType}, nil
+}
+
+// The bits of the flags column.
+const (
+	flagError = 1 << iota
+	flagCritical
+	flagGhost
+	flagEvents
+	flagLinks
+	flagSkewed
+)
+
+type columnInfo struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Offset int    `json:"offset"`
+	Bytes  int    `json:"bytes"`
+}
+
+// encode writes the wire form that docs/http-api.md describes.
+func (x *arranged) encode() []byte {
+	header := struct {
+		TraceID    string       `json:"traceId"`
+		Version    string       `json:"version"`
+		Start      string       `json:"start"`
+		DurationNs uint64       `json:"durationNs"`
+		Rows       int          `json:"rows"`
+		Spans      int          `json:"spans"`
+		Errors     int          `json:"errors"`
+		Gaps       int          `json:"gaps"`
+		Services   []string     `json:"services"`
+		Names      []string     `json:"names"`
+		Columns    []columnInfo `json:"columns"`
+	}{
+		TraceID: x.trace.ID.String(), Version: x.version(), Start: decimal(x.times.First), DurationNs: x.times.Last - x.times.First,
+		Rows: len(x.tree.Rows), Spans: len(x.trace.Spans), Gaps: x.tree.Gaps,
+	}
+	var data []byte
+	column := func(name, typ string, add func(b []byte, row int) []byte) {
+		for len(data)%8 != 0 {
+			data = append(data, 0)
+		}
+		at := len(data)
+		for i := range x.tree.Rows {
+			data = add(data, i)
+		}
+		header.Columns = append(header.Columns, columnInfo{name, typ, at, len(data) - at})
+	}
+	le := binary.LittleEndian
+	f64 := func(b []byte, v uint64) []byte { return le.AppendUint64(b, math.Float64bits(float64(v))) }
+	column("start", "f64", func(b []byte, i int) []byte { return f64(b, x.times.Start[i]-x.times.First) })
+	column("duration", "f64", func(b []byte, i int) []byte { return f64(b, x.times.End[i]-x.times.Start[i]) })
+	column("self", "f64", func(b []byte, i int) []byte { return f64(b, x.times.Self[i]) })
+	column("spanId", "u8", func(b []byte, i int) []byte { return append(b, x.tree.Rows[i].ID[:]...) })
+	column("parent", "i32", func(b []byte, i int) []byte { return le.AppendUint32(b, uint32(x.tree.Rows[i].Parent)) })
+	column("size", "u32", func(b []byte, i int) []byte { return le.AppendUint32(b, uint32(x.tree.Rows[i].Size)) })
+	services, names := dictionary{}, dictionary{}
+	column("service", "u32", func(b []byte, i int) []byte { return le.AppendUint32(b, services.index(x.service(i))) })
+	column("name", "u32", func(b []byte, i int) []byte { return le.AppendUint32(b, names.index(x.name(i))) })
+	column("depth", "u16", func(b []byte, i int) []byte { return le.AppendUint16(b, uint16(min(x.tree.Rows[i].Depth, math.MaxUint16))) })
+	column("kind", "u8", func(b []byte, i int) []byte {
+		if s := x.span(i); s != nil {
+			return append(b, byte(s.Kind))
+		}
+		return append(b, 0)
+	})
+	column("flags", "u8", func(b []byte, i int) []byte {
+		f := x.flags(i)
+		if f&flagError != 0 {
+			header.Errors++
+		}
+		return append(b, f)
+	})
+	header.Services, header.Names = services.list, names.list
+	head, err := json.Marshal(header)
+	if err != nil { // strings and numbers alone
+		panic(err)
+	}
+	for (8+len(head))%8 != 0 {
+		head = append(head, ' ')
+	}
+	out := append(make([]byte, 0, 8+len(head)+len(data)), "CLC1"...)
+	out = le.AppendUint32(out, uint32(len(head)))
+	return append(append(out, head...), data...)
+}
+
+// dictionary numbers strings in the order in which they come.
+type dictionary struct {
+	list  []string
+	known map[string]uint32
+}
+
+func (d *dictionary) index(s string) uint32 {
+	if i, ok := d.known[s]; ok {
+		return i
+	}
+	if d.known == nil {
+		d.known = map[string]uint32{}
+	}
+	i := uint32(len(d.list))
+	d.known[s] = i
+	d.list = append(d.list, s)
+	return i
+}
+
+func (x *arranged) span(row int) *trace.Span {
+	if i := x.tree.Rows[row].Span; i >= 0 {
+		return &x.trace.Spans[i]
+	}
+	return nil
+}
+
+func (x *arranged) service(row int) string {
+	if s := x.span(row); s != nil {
+		return s.Service()
+	}
+	return ""
+}
+
+func (x *arranged) name(row int) string {
+	if s := x.span(row); s != nil {
+		return s.Name
+	}
+	return ""
+}
+
+func (x *arranged) flags(row int) (f byte) {
+	if x.times.Critical[row] {
+		f |= flagCritical
+	}
+	s := x.span(row)
+	if s == nil {
+		return f | flagGhost
+	}
+	if s.Status == trace.StatusError {
+		f |= flagError
+	}
+	if len(s.Events) > 0 {
+		f |= flagEvents
+	}
+	if len(s.Links) > 0 {
+		f |= flagLinks
+	}
+	if p := x.tree.Rows[row].Parent; p >= 0 && x.tree.Rows[p].Span >= 0 &&
+		(x.times.Start[row] < x.times.Start[p] || x.times.End[row] > x.times.End[p]) {
+		f |= flagSkewed
+	}
+	return f
+}

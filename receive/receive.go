@@ -1,0 +1,110 @@
+// Package receive is what the listening servers share: the sink they write to, the counts they keep, and bodies read within limits.
+//
+// The servers are in its folders, one for each family of protocols. Each turns what arrives into a trace.Batch and hands it to
+// the Sink; what the sink says becomes the protocol's own answer.
+package receive
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Sink takes batches. A nil error says that the batch is on disk. It keeps nothing of b.
+type Sink interface {
+	Append(ctx context.Context, b *trace.Batch) error
+}
+
+// Meter counts what arrives, by protocol. Received = stored + refused, span by span.
+type Meter struct {
+	received, stored *prometheus.CounterVec
+	refused          *prometheus.CounterVec
+	requests         *prometheus.CounterVec
+	bytes            *prometheus.CounterVec
+	invalidText      prometheus.Counter
+	seconds          *prometheus.HistogramVec
+
+	totals struct{ received, refused, stored atomic.Uint64 }
+}
+
+// NewMeter returns a meter whose counts are registered.
+func NewMeter(reg prometheus.Registerer) *Meter {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	m := &Meter{
+		received: vec("clew_received_spans_total", "Spans that arrived: those stored and those refused.", "protocol"),
+		stored:   vec("clew_stored_spans_total", "Spans that were stored and acknowledged.", "protocol"),
+		refused:  vec("clew_refused_spans_total", "Spans that were refused, by reason.", "protocol", "reason"),
+		requests: vec("clew_refused_requests_total", "Requests refused before their spans could be counted, by reason.", "protocol", "reason"),
+		bytes:    vec("clew_received_bytes_total", "Bytes of accepted bodies, decompressed.", "protocol"),
+		invalidText: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "clew_invalid_text_total", Help: "Names, keys and texts that were not UTF-8; they are kept as they are and shown with U+FFFD.",
+		}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "clew_receive_seconds", Help: "Time to answer a request, from its body's end on.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"protocol"}),
+	}
+	reg.MustRegister(m.invalidText, m.seconds)
+	return m
+}
+
+// Totals returns the spans received, refused and stored by all protocols since the start.
+func (m *Meter) Totals() (received, refused, stored uint64) {
+	return m.totals.received.Load(), m.totals.refused.Load(), m.totals.stored.Load()
+}
+
+// RefuseRequest counts a request whose spans could not even be counted.
+func (m *Meter) RefuseRequest(protocol, reason string) {
+	m.requests.WithLabelValues(protocol, reason).Inc()
+}
+
+// Inlet writes one protocol's batches to a sink and counts them.
+type Inlet struct {
+	Protocol string
+	Sink     Sink
+	Meter    *Meter
+	Limits   func() trace.Limits
+}
+
+// Index indexes raw, counting spans that a limit refused. An error, of kind Invalid or TooLarge, is of the whole request.
+func (in *Inlet) Index(b *trace.Batch, raw []byte) error {
+	if err := b.Index(raw, in.Limits()); err != nil {
+		in.Meter.RefuseRequest(in.Protocol, trace.KindOf(err).String())
+		return err
+	}
+	return nil
+}
+
+// Write stores an indexed batch and counts its spans as stored or refused.
+func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
+	begin := time.Now()
+	err := in.Sink.Append(ctx, b)
+	in.Meter.seconds.WithLabelValues(in.Protocol).Observe(time.Since(begin).Seconds())
+	m, n := in.Meter, uint64(len(b.Spans))
+	refused := uint64(b.Refused.Total())
+	for r, count := range b.Refused.Count {
+		if count > 0 {
+			m.refused.WithLabelValues(in.Protocol, trace.Reason(r).String()).Add(float64(count))
+		}
+	}
+	m.received.WithLabelValues(in.Protocol).Add(float64(n + refused))
+	m.totals.received.Add(n + refused)
+	m.totals.refused.Add(refused)
+	m.bytes.WithLabelValues(in.Protocol).Add(float64(len(b.Raw)))
+	m.invalidText.Add(float64(b.InvalidText))
+	if err != nil {
+		m.refused.WithLabelValues(in.Protocol, trace.KindOf(err).String()).Add(float64(n))
+		m.totals.refused.Add(n)
+		return err
+	}
+	m.stored.WithLabelValues(in.Protocol).Add(float64(n))
+	m.totals.stored.Add(n)
+	return nil
+}

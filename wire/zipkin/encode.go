@@ -1,0 +1,152 @@
+package zipkin
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// EncodeTrace returns a trace's spans as a list in Zipkin's v2 JSON.
+func EncodeTrace(t *trace.Trace) json.RawMessage {
+	out := make([]span, len(t.Spans))
+	for i := range t.Spans {
+		out[i] = encode(&t.Spans[i])
+	}
+	b, err := json.Marshal(out)
+	if err != nil { // strings and numbers alone
+		panic(err)
+	}
+	return b
+}
+
+// FormatID returns a trace ID as Zipkin writes it: 16 digits if the first half is zero, else 32.
+func FormatID(id trace.ID) string {
+	return strings.TrimPrefix(id.String(), "0000000000000000")
+}
+
+func encode(s *trace.Span) span {
+	z := span{
+		TraceID: FormatID(s.TraceID), ID: s.ID.String(), Name: s.Name, Timestamp: s.Start / 1000,
+		Local: &endpoint{}, Remote: &endpoint{}, Tags: map[string]string{},
+	}
+	if !s.Parent.IsZero() {
+		z.ParentID = s.Parent.String()
+	}
+	if s.Kind >= trace.KindServer {
+		z.Kind = strings.ToUpper(s.Kind.String())
+	}
+	if s.End > s.Start {
+		z.Duration = max(1, (s.End-s.Start)/1000)
+	}
+	if v, ok := trace.Get(s.Resource.Attrs, attrService); ok {
+		z.Local.Service = v.Text()
+	}
+	for _, a := range s.Attrs {
+		if !z.special(a) {
+			z.Tags[a.Key] = a.Value.Text()
+		}
+	}
+	z.otel(s)
+	for _, e := range s.Events {
+		z.Annotations = append(z.Annotations, annotation{e.Time / 1000, eventText(e)})
+	}
+	if *z.Local == (endpoint{}) {
+		z.Local = nil
+	}
+	if *z.Remote == (endpoint{}) {
+		z.Remote = nil
+	}
+	return z
+}
+
+// special sets what has a place of its own in Zipkin's form.
+func (z *span) special(a trace.Attr) bool {
+	switch a.Key {
+	case attrNoTimestamp:
+		z.Timestamp = 0
+	case attrDebug:
+		z.Debug = a.Value.Bool()
+	case attrShared:
+		z.Shared = a.Value.Bool()
+	case attrPeer:
+		return setOnce(&z.Remote.Service, a.Value.Text())
+	case attrPeerIPv4, attrPeerIPv6:
+		return setIP(z.Remote, a.Value.Text())
+	case attrLocalIPv4, attrLocalIPv6:
+		return setIP(z.Local, a.Value.Text())
+	case attrPeerPort:
+		return setPort(z.Remote, a.Value)
+	case attrLocalPort:
+		return setPort(z.Local, a.Value)
+	default:
+		return false
+	}
+	return true
+}
+
+func setOnce(dst *string, v string) bool {
+	if *dst != "" || v == "" {
+		return false
+	}
+	*dst = v
+	return true
+}
+
+func setIP(e *endpoint, v string) bool {
+	addr, err := netip.ParseAddr(v)
+	if err != nil {
+		return false
+	}
+	if addr.Is4() {
+		return setOnce(&e.IPv4, v)
+	}
+	return setOnce(&e.IPv6, v)
+}
+
+func setPort(e *endpoint, v trace.Value) bool {
+	if e.Port != 0 {
+		return false
+	}
+	e.Port = portOf(v)
+	return e.Port != 0
+}
+
+// otel adds what OpenTelemetry has and Zipkin has not, as tags.
+func (z *span) otel(s *trace.Span) {
+	add := func(k, v string) {
+		if _, ok := z.Tags[k]; !ok && v != "" {
+			z.Tags[k] = v
+		}
+	}
+	for _, a := range s.Resource.Attrs {
+		if a.Key != attrService {
+			add(a.Key, a.Value.Text())
+		}
+	}
+	add(attrScopeName, s.Scope.Name)
+	add(attrScopeVer, s.Scope.Version)
+	add("w3c.tracestate", s.State)
+	_, marked := z.Tags[attrError]
+	switch {
+	case s.Status == trace.StatusOK:
+		add(attrStatus, "OK")
+	case s.Status == trace.StatusError && !marked:
+		add(attrStatus, "ERROR")
+		if add(attrError, s.StatusMessage); s.StatusMessage == "" {
+			add(attrError, "true")
+		}
+	}
+	if len(z.Tags) == 0 {
+		z.Tags = nil
+	}
+}
+
+// eventText returns an event as an annotation's value: its name, and its attributes as JSON if it has any.
+func eventText(e trace.Event) string {
+	if len(e.Attrs) == 0 {
+		return e.Name
+	}
+	return e.Name + " " + trace.Map(e.Attrs...).Text()
+}
