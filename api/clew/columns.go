@@ -139,7 +139,9 @@ func (x *arranged) encode() []byte {
 	services, names := dictionary{}, dictionary{}
 	column("service", "u32", func(b []byte, i int) []byte { return le.AppendUint32(b, services.index(x.service(i))) })
 	column("name", "u32", func(b []byte, i int) []byte { return le.AppendUint32(b, names.index(x.name(i))) })
-	column("depth", "u16", func(b []byte, i int) []byte { return le.AppendUint16(b, uint16(min(x.tree.Rows[i].Depth, math.MaxUint16))) })
+	column("depth", "u16", func(b []byte, i int) []byte {
+		return le.AppendUint16(b, uint16(min(x.tree.Rows[i].Depth, math.MaxUint16)))
+	})
 	column("kind", "u8", func(b []byte, i int) []byte {
 		if s := x.span(i); s != nil {
 			return append(b, byte(s.Kind))

@@ -169,7 +169,9 @@ const (
 // parse reads the parameters of a search; its messages are Jaeger's where people know them.
 func parse(form url.Values, now time.Time) (query.Request, error) {
 	req := query.Request{Limit: defaultLimit}
-	invalid := func(format string, args ...any) (query.Request, error) { return req, trace.Errorf(trace.Invalid, format, args...) }
+	invalid := func(format string, args ...any) (query.Request, error) {
+		return req, trace.Errorf(trace.Invalid, format, args...)
+	}
 	service := form.Get("service")
 	if service == "" {
 		return invalid("parameter 'service' is required")

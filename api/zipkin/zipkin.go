@@ -266,4 +266,3 @@ func parseAnnotations(q string) []trace.Cond {
 	}
 	return conds
 }
-

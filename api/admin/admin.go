@@ -1,0 +1,51 @@
+// Package admin answers on the admin port: is the process alive, is it ready, what does it count.
+package admin
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Health says whether the process takes spans and, if not, why.
+type Health struct{ why atomic.Value }
+
+// NewHealth returns a health that is not ready for a reason.
+func NewHealth(why string) *Health {
+	h := &Health{}
+	h.Set(why)
+	return h
+}
+
+// Set sets why the process is not ready; an empty reason means it is.
+func (h *Health) Set(why string) { h.why.Store(why) }
+
+// Live answers 200 as long as the process answers at all.
+func (h *Health) Live(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+
+// Ready answers 200 when the process takes spans, else 503 and the reason.
+func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
+	if why, _ := h.why.Load().(string); why != "" {
+		http.Error(w, why, http.StatusServiceUnavailable)
+		return
+	}
+	h.Live(w, r)
+}
+
+// Handler returns the admin port's handler: /healthz, /readyz, /metrics and, where asked for, /debug/pprof/.
+func Handler(h *Health, reg *prometheus.Registry, profiles bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", h.Live)
+	mux.HandleFunc("GET /readyz", h.Ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
+	if profiles {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/clewtrace/clew/store/spool"
+)
+
+// config is what clew serve can be told.
+type config struct {
+	host                                    string
+	otlpGRPC, otlpHTTP, zipkin, page, admin string
+	store                                   spool.Config
+	bodyBytes, heldBytes                    int64
+	future                                  time.Duration
+	origins                                 []string
+	prefix                                  string
+	queries                                 int
+	pprof                                   bool
+	memory                                  int64
+	stop                                    time.Duration
+	logLevel, logFormat                     string
+}
+
+func defaultConfig() *config {
+	return &config{
+		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", page: ":16686", admin: ":14269",
+		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, future: 24 * time.Hour, origins: []string{"loopback"},
+		prefix: "/", queries: 8, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+	}
+}
+
+// settings is the one list of keys: flags, environment, file, --help, --print-config and docs/configuration.md come from it.
+func (c *config) settings() settings {
+	return settings{
+		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
+		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
+		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
+		{key: "listen.zipkin", help: "Zipkin: spans and its read API", value: &address{&c.zipkin}},
+		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
+		{key: "listen.admin", help: "health and metrics", value: &address{&c.admin}},
+		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},
+		{key: "store.retention", help: "how long spans are kept; 0: for ever", value: &duration{&c.store.Retention}},
+		{key: "store.retention_bytes", help: "blocks may take this much, then the oldest go; 0: no limit", value: &size{&c.store.RetentionBytes}},
+		{key: "store.head_bytes", help: "spans in memory, about, before a block is made of them", value: &size{&c.store.HeadBytes}},
+		{key: "store.head_age", help: "age of spans in memory before a block is made of them", value: &duration{&c.store.HeadAge}},
+		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: (*number)(&c.store.BlockSpans)},
+		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
+		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
+		{key: "receive.future", help: "how far ahead of this clock a span may start", value: &duration{&c.future}},
+		{key: "otlp.cors_origins", help: "origins of web pages that may send spans; loopback stands for this machine", value: &list{&c.origins}},
+		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},
+		{key: "query.concurrency", help: "queries that run at once", value: &integer{&c.queries, 1, 1024}},
+		{key: "admin.pprof", help: "serve Go profiles at /debug/pprof on the admin port", value: &boolean{&c.pprof}},
+		{key: "process.memory", help: "soft limit of memory; 0: none", value: &size{&c.memory}},
+		{key: "process.stop_timeout", help: "how long a stop waits for requests under way", value: &duration{&c.stop}},
+		{key: "log.level", help: "debug, info, warn or error", value: &choice{&c.logLevel, []string{"debug", "info", "warn", "error"}}},
+		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
+	}
+}
+
+// number is a count of any size.
+type number int64
+
+func (v *number) String() string { return (&size{(*int64)(v)}).plain() }
+
+func (v *number) Set(s string) error { return (&size{(*int64)(v)}).Set(s) }
+
+func (c *config) logger() *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil { // choice has checked it
+		panic(err)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	st, err := os.Stderr.Stat()
+	terminal := err == nil && st.Mode()&os.ModeCharDevice != 0
+	if c.logFormat == "json" || c.logFormat == "auto" && !terminal {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/admin"
+	apiclew "github.com/clewtrace/clew/api/clew"
+	"github.com/clewtrace/clew/api/jaeger"
+	apizipkin "github.com/clewtrace/clew/api/zipkin"
+	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/receive"
+	"github.com/clewtrace/clew/receive/otlp"
+	"github.com/clewtrace/clew/receive/zipkin"
+	"github.com/clewtrace/clew/store/spool"
+	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/ui"
+)
+
+const serveExample = `Receives spans (OTLP, Zipkin), keeps them in a folder, answers the Jaeger and Zipkin APIs and shows them in a page.
+
+  clew serve                                   # everything on this machine's loopback, data in ./clew-data
+  clew serve --data /var/lib/clew --listen.host 0.0.0.0 --store.retention 14d
+`
+
+func runServe(ctx context.Context, args []string) error {
+	c := defaultConfig()
+	ss := c.settings()
+	printOnly, err := ss.load("serve", serveExample, args, os.Environ(), map[string]string{"data": "store.dir"})
+	if err != nil {
+		return err
+	}
+	if printOnly {
+		fmt.Print(ss.print())
+		return nil
+	}
+	if err := c.validate(); err != nil {
+		return usageError{err}
+	}
+	return serve(ctx, c, c.logger(), func(listening) {})
+}
+
+func (c *config) validate() error {
+	if err := c.store.Validate(); err != nil {
+		return fmt.Errorf("store.%w", err)
+	}
+	if c.bodyBytes < 1<<16 || c.bodyBytes > 1<<30 {
+		return fmt.Errorf("receive.body_bytes: is %d; want 64KiB to 1GiB", c.bodyBytes)
+	}
+	if c.heldBytes < c.bodyBytes {
+		return fmt.Errorf("receive.held_bytes: is %d; want at least receive.body_bytes, %d", c.heldBytes, c.bodyBytes)
+	}
+	if !strings.HasPrefix(c.prefix, "/") {
+		return fmt.Errorf("query.prefix: is %q; want a path that begins with /", c.prefix)
+	}
+	return nil
+}
+
+// listening is the addresses that a server listens on, by the listener's key.
+type listening map[string]string
+
+// serve runs the backend until ctx is done, and calls ready when it takes spans.
+func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listening)) error {
+	if c.memory > 0 {
+		debug.SetMemoryLimit(c.memory)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	started := time.Now()
+
+	// Ports first: nothing is opened or recovered for a process that cannot listen.
+	l := &listeners{host: c.host, log: log}
+	defer l.close()
+	adminL, grpcL, httpL := l.open("listen.admin", c.admin), l.open("listen.otlp_grpc", c.otlpGRPC), l.open("listen.otlp_http", c.otlpHTTP)
+	zipkinL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.query", c.page)
+	if l.err != nil {
+		return l.err
+	}
+
+	health := admin.NewHealth("recovering")
+	adminServer := newServer(admin.Handler(health, reg, c.pprof), log)
+	var work errgroup.Group
+	serveHTTP(&work, adminServer, adminL)
+	defer shut(adminServer)
+
+	store, err := spool.Open(c.store, log, reg)
+	if err != nil {
+		return fmt.Errorf("store.dir: %w", err)
+	}
+	engine := query.New(store)
+	gate := api.NewGate(c.queries, log, reg)
+	meter := receive.NewMeter(reg)
+	bodies := receive.NewBodies(c.bodyBytes, c.heldBytes)
+	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: c.limits}
+
+	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
+	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes))
+	httpServer := newServer(otlpReceiver.HTTP(), log)
+
+	zipkinMux := http.NewServeMux()
+	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
+	apizipkin.Register(zipkinMux, gate, engine)
+	zipkinMux.HandleFunc("GET /health", health.Live)
+	zipkinServer := newServer(zipkinMux, log)
+
+	pageMux := http.NewServeMux()
+	apiclew.Register(pageMux, gate, engine, apiclew.Process{
+		Version: versionText(), Started: started, Listen: l.described(), Retention: c.store.Retention, MaxBytes: c.store.RetentionBytes, Totals: meter.Totals,
+	})
+	jaeger.Register(pageMux, gate, engine)
+	pageMux.Handle("/", ui.Handler(c.prefix))
+	pageServer := newServer(underPrefix(c.prefix, pageMux), log)
+
+	if grpcL != nil {
+		work.Go(func() error { return grpcServer.Serve(grpcL) })
+	}
+	serveHTTP(&work, httpServer, httpL)
+	serveHTTP(&work, zipkinServer, zipkinL)
+	serveHTTP(&work, pageServer, pageL)
+	health.Set("")
+	log.Info("clew is ready", "version", versionText(), "page", l.url("listen.query", c.prefix), "listen", l.addresses())
+	ready(l.addresses())
+
+	<-ctx.Done()
+	log.Info("stopping: taking no more, finishing what is under way", "timeout", c.stop)
+	health.Set("stopping")
+	deadline, cancel := context.WithTimeout(context.Background(), c.stop)
+	defer cancel()
+	stopGRPC(deadline, grpcServer)
+	err = errors.Join(httpServer.Shutdown(deadline), zipkinServer.Shutdown(deadline), pageServer.Shutdown(deadline))
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests under way were cut off")
+		err = errors.Join(httpServer.Close(), zipkinServer.Close(), pageServer.Close())
+	}
+	err = errors.Join(err, store.Close())
+	shut(adminServer)
+	err = errors.Join(err, work.Wait())
+	log.Info("stopped", "err", err)
+	return err
+}
+
+// limits returns what a span's times may be now. What the retention would delete at once is refused instead.
+func (c *config) limits() trace.Limits {
+	l := trace.DefaultLimits()
+	now := time.Now()
+	if c.store.Retention > 0 {
+		l.Oldest = uint64(now.Add(-c.store.Retention).UnixNano())
+	}
+	l.Newest = uint64(now.Add(c.future).UnixNano())
+	return l
+}
+
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "clew_build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": versionText()},
+	})
+	g.Set(1)
+	return g
+}
+
+// newServer returns a server that no slow or silent client can hold for long. Answers may take their time.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func serveHTTP(work *errgroup.Group, s *http.Server, l net.Listener) {
+	if l == nil {
+		return
+	}
+	work.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+func shut(s *http.Server) { _ = s.Close() }
+
+func stopGRPC(ctx context.Context, s *grpc.Server) {
+	done := make(chan struct{})
+	go func() { s.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.Stop()
+		<-done
+	}
+}
+
+// underPrefix serves a handler under a path, and sends the bare path there.
+func underPrefix(prefix string, h http.Handler) http.Handler {
+	prefix = strings.TrimSuffix(prefix, "/")
+	if prefix == "" {
+		return h
+	}
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
+	mux.Handle("/", http.RedirectHandler(prefix+"/", http.StatusTemporaryRedirect))
+	return mux
+}
+
+// listeners opens the ports, and remembers the first that it could not.
+type listeners struct {
+	host string
+	log  *slog.Logger
+	keys []string
+	list []net.Listener
+	err  error
+}
+
+// open opens an address; it returns nil when that is empty or something went wrong before.
+func (l *listeners) open(key, address string) net.Listener {
+	if address == "" || l.err != nil {
+		return nil
+	}
+	if strings.HasPrefix(address, ":") {
+		address = net.JoinHostPort(l.host, address[1:])
+	}
+	ln, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		l.err = fmt.Errorf("%s: %s is in use by another process; stop that, or choose another with --%s", key, address, key)
+		return nil
+	}
+	if err != nil {
+		l.err = fmt.Errorf("%s: %w", key, err)
+		return nil
+	}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		l.log.Warn("listening beyond this machine without TLS: put a proxy or a network policy in front", "listener", key, "address", ln.Addr().String())
+	}
+	l.keys, l.list = append(l.keys, key), append(l.list, ln)
+	return ln
+}
+
+func (l *listeners) close() {
+	for _, ln := range l.list {
+		_ = ln.Close() // its server has closed it already, mostly
+	}
+}
+
+func (l *listeners) addresses() listening {
+	out := listening{}
+	for i, key := range l.keys {
+		out[key] = l.list[i].Addr().String()
+	}
+	return out
+}
+
+func (l *listeners) url(key, prefix string) string {
+	addr, ok := l.addresses()[key]
+	if !ok {
+		return ""
+	}
+	return "http://" + addr + prefix
+}
+
+// described returns the listeners as the status call names them.
+func (l *listeners) described() []apiclew.Listener {
+	names := map[string]string{
+		"listen.otlp_grpc": "otlp/grpc", "listen.otlp_http": "otlp/http", "listen.zipkin": "zipkin", "listen.query": "query", "listen.admin": "admin",
+	}
+	var out []apiclew.Listener
+	for i, key := range l.keys {
+		out = append(out, apiclew.Listener{Protocol: names[key], Address: l.list[i].Addr().String()})
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+// Package ui is the web page: its build, embedded, and the handler that serves it.
+package ui
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// files is the page's build; without one it holds a placeholder alone.
+//
+//go:embed all:dist
+var files embed.FS
+
+// policy lets the page load what it came with and talk to its own server, and nothing else.
+const policy = "default-src 'self'; img-src 'self' data:; style-src 'self'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'; form-action 'self'"
+
+const notBuilt = "The page is not built into this binary.\n\nBuild it with: make build\n\nThe APIs work all the same; see /api/v1/status.\n"
+
+// Handler returns the page under a path prefix: files by their name, and the page itself for every path that is one of its own.
+func Handler(prefix string) http.Handler {
+	dist, err := fs.Sub(files, "dist")
+	if err != nil { // the folder is part of the binary
+		panic(err)
+	}
+	index, err := fs.ReadFile(dist, "index.html")
+	if err != nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, notBuilt, http.StatusNotFound) })
+	}
+	base := strings.TrimSuffix(prefix, "/") + "/"
+	index = bytes.Replace(index, []byte(`<base href="/"`), []byte(`<base href="`+html.EscapeString(base)+`"`), 1)
+	sum := sha256.Sum256(index)
+	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "the page is read with GET", http.StatusMethodNotAllowed)
+			return
+		}
+		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+		if name != "" && name != "index.html" && serveFile(w, r, dist, name) {
+			return
+		}
+		if strings.HasPrefix(name, "assets/") || strings.HasPrefix(name, "api/") {
+			http.NotFound(w, r)
+			return
+		}
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write(index)
+	})
+}
+
+// serveFile serves a file of the build, compressed if the build has it so and the client takes it.
+func serveFile(w http.ResponseWriter, r *http.Request, dist fs.FS, name string) bool {
+	for _, c := range []struct{ encoding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}, {"", ""}} {
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), c.encoding) {
+			continue
+		}
+		body, err := fs.ReadFile(dist, name+c.suffix)
+		if err != nil {
+			continue
+		}
+		h := w.Header()
+		h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+		h.Add("Vary", "Accept-Encoding")
+		if c.encoding != "" {
+			h.Set("Content-Encoding", c.encoding)
+		}
+		if strings.HasPrefix(name, "assets/") { // its name changes with its content
+			h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		_, _ = w.Write(body)
+		return true
+	}
+	return false
+}
