@@ -92,15 +92,15 @@ func httpClient(method, host, path string) []attr {
 func grpcServer(service, method string) []attr {
 	return []attr{
 		text("rpc.system", "grpc"), text("rpc.service", service), text("rpc.method", method), outcome("rpc.grpc.status_code", 0, 13),
-		peer("network.peer.address"), ephemeral("network.peer.port"), text("network.transport", "tcp"),
-		text("server.address", "0.0.0.0"), integer("server.port", 8080),
+		peer("network.peer.address"), ephemeral("network.peer.port"), text("rpc.request.id", "{x12}"),
+		text("server.address", "0.0.0.0"), integer("server.port", 8080), number("rpc.response.size", 200, 16000),
 	}
 }
 
 func grpcClient(service, method, host string) []attr {
 	return []attr{
 		text("rpc.system", "grpc"), text("rpc.service", service), text("rpc.method", method), outcome("rpc.grpc.status_code", 0, 13),
-		text("server.address", host), integer("server.port", 8080), peer("network.peer.address"), integer("network.peer.port", 8080),
+		text("server.address", host), integer("server.port", 8080), peer("network.peer.address"), ephemeral("network.local.port"),
 		text("network.transport", "tcp"),
 	}
 }
@@ -109,7 +109,7 @@ func sql(db, verb, table, query string) []attr {
 	return []attr{
 		text("db.system.name", "postgresql"), text("db.namespace", db), text("db.operation.name", verb), text("db.collection.name", table),
 		text("db.query.text", query), text("server.address", "postgres-"+db+".shop.svc.cluster.local"), integer("server.port", 5432),
-		choice("network.peer.address", "10.42.3.17", "10.42.6.90"), integer("network.peer.port", 5432), number("db.response.returned_rows", 1, 60),
+		choice("network.peer.address", "10.42.3.17", "10.42.6.90"), ephemeral("network.local.port"), number("db.response.returned_rows", 1, 60),
 	}
 }
 
@@ -117,7 +117,7 @@ func redis(host, verb, query string) []attr {
 	return []attr{
 		text("db.system.name", "redis"), text("db.operation.name", verb), text("db.query.text", query), text("db.namespace", "0"),
 		text("server.address", host+".shop.svc.cluster.local"), integer("server.port", 6379), text("network.peer.address", "10.42.8.31"),
-		integer("network.peer.port", 6379),
+		ephemeral("network.local.port"),
 	}
 }
 
@@ -137,7 +137,9 @@ func code(function, file string, line int64) []attr {
 }
 
 // thread is what the Java agent says of every span.
-func thread(name string) []attr { return []attr{number("thread.id", 21, 90), text("thread.name", name+"{d1}")} }
+func thread(name string) []attr {
+	return []attr{number("thread.id", 21, 90), text("thread.name", name+"{d1}")}
+}
 
 // userAgents are the browsers of the shop's customers, the popular ones first.
 var userAgents = []string{

@@ -45,10 +45,10 @@ const (
 // runtimes are what the SDK of a language says of its process.
 var runtimes = map[string]struct {
 	sdk, runtime, version string
-	micros                bool // its clock has microseconds only
+	micros                bool // its wall clock has microseconds only
 }{
 	"go":     {"1.38.0", "go", "go1.25.1", false},
-	"nodejs": {"2.1.0", "nodejs", "22.19.0", true},
+	"nodejs": {"2.1.0", "nodejs", "22.19.0", false},
 	"dotnet": {"1.12.0", ".NET", "9.0.8", false},
 	"java":   {"1.54.1", "OpenJDK Runtime Environment", "21.0.8+9-LTS", true},
 	"python": {"1.37.0", "cpython", "3.13.7", false},
