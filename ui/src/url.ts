@@ -1,0 +1,145 @@
+// The URL is the state: what it may say, and what foreign links mean here.
+
+export interface SearchParams {
+  service?: string;
+  operation?: string;
+  tag?: string[];
+  min?: string; // Go durations
+  max?: string;
+  range?: string; // relative, such as 1h
+  from?: string; // absolute, Unix ns
+  to?: string;
+  limit?: string;
+}
+
+export interface TraceParams {
+  span?: string; // span ID
+  z?: string; // zoom: from-to in ns since the trace's start
+  q?: string; // filter
+  fold?: string; // rows folded, comma-separated
+  open?: string; // runs opened, comma-separated
+}
+
+export type Raw = Record<string, string | string[] | undefined>;
+
+/** Query strings are plain: no JSON in them, repeated keys are lists. */
+export function parseQuery(s: string): Raw {
+  const out: Raw = {};
+  for (const [k, v] of new URLSearchParams(s)) {
+    const old = out[k];
+    out[k] = old === undefined ? v : Array.isArray(old) ? [...old, v] : [old, v];
+  }
+  return out;
+}
+
+export function formatQuery(q: Record<string, unknown>): string {
+  const p = new URLSearchParams();
+  for (const [k, v] of Object.entries(q)) {
+    if (Array.isArray(v)) v.forEach((x) => p.append(k, String(x)));
+    else if (v !== undefined && v !== "") p.append(k, String(v));
+  }
+  const s = p.toString();
+  return s ? "?" + s : "";
+}
+
+const one = (v: string | string[] | undefined) => (Array.isArray(v) ? v[0] : v) || undefined;
+const many = (v: string | string[] | undefined) => (v === undefined ? [] : Array.isArray(v) ? v : [v]);
+
+/** Reads a search's parameters; Jaeger's and Zipkin's forms are understood, too. */
+export function readSearch(raw: Raw): SearchParams {
+  const tag = many(raw.tag).map((t) => (t.includes("=") || !t.includes(":") ? t : t.replace(":", "=")));
+  const tags = one(raw.tags);
+  if (tags) {
+    try {
+      for (const [k, v] of Object.entries(JSON.parse(tags))) tag.push(`${k}=${v}`);
+    } catch {
+      tag.push(tags);
+    }
+  }
+  const micro = (v?: string) => (v && /^\d{1,17}$/.test(v) ? v + "000" : undefined);
+  const custom = one(raw.lookback) === "custom" || !one(raw.lookback);
+  return {
+    service: one(raw.service) ?? one(raw.serviceName),
+    operation: one(raw.operation) ?? one(raw.spanName),
+    tag: tag.length ? tag : undefined,
+    min: one(raw.min) ?? one(raw.minDuration),
+    max: one(raw.max) ?? one(raw.maxDuration),
+    range: one(raw.range) ?? (custom ? undefined : one(raw.lookback)),
+    from: one(raw.from) ?? (custom ? micro(one(raw.start)) : undefined),
+    to: one(raw.to) ?? (custom ? micro(one(raw.end)) : undefined),
+    limit: one(raw.limit),
+  };
+}
+
+export function readTrace(raw: Raw): TraceParams {
+  return { span: one(raw.span) ?? one(raw.uiFind), z: one(raw.z), q: one(raw.q), fold: one(raw.fold), open: one(raw.open) };
+}
+
+/** A trace ID in what was typed or pasted: the ID, a traceparent or b3 header, a link to a trace. */
+export function traceIdIn(text: string): string | undefined {
+  const s = text.trim().toLowerCase();
+  const parent = /(?:^|[\s:])00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(s);
+  if (parent) return parent[1];
+  const b3 = /^(?:b3:\s*)?([0-9a-f]{32}|[0-9a-f]{16})-[0-9a-f]{16}(?:-[01d])?(?:-[0-9a-f]{16})?$/.exec(s);
+  if (b3) return b3[1].padStart(32, "0");
+  const uber = /^(?:uber-trace-id:\s*)?([0-9a-f]{1,32}):[0-9a-f]{1,16}:[0-9a-f]{1,16}:[0-9a-f]{1,2}$/.exec(s);
+  if (uber) return uber[1].padStart(32, "0");
+  const link = /\/traces?\/([0-9a-f]{16,32})(?:[?#/]|$)/.exec(s);
+  if (link) return link[1].padStart(32, "0");
+  return /^[0-9a-f]{16}$|^[0-9a-f]{31,32}$/.test(s) ? s.padStart(32, "0") : undefined;
+}
+
+export const RANGES: [string, string, number][] = [
+  ["5m", "Last 5 minutes", 300],
+  ["15m", "Last 15 minutes", 900],
+  ["1h", "Last hour", 3600],
+  ["6h", "Last 6 hours", 21600],
+  ["24h", "Last day", 86400],
+  ["7d", "Last week", 604800],
+];
+
+export const DEFAULT_RANGE = "1h";
+
+/** Seconds of a relative range such as 30m, 2h or 7d; undefined if it is none. */
+export function rangeSeconds(range: string): number | undefined {
+  const m = /^(\d{1,6})(s|m|h|d)$/.exec(range);
+  return m ? Number(m[1]) * { s: 1, m: 60, h: 3600, d: 86400 }[m[2] as "s"]! : undefined;
+}
+
+/** The API call for a search at a moment (Unix ns). */
+export function searchQuery(p: SearchParams, nowNs: bigint, cursor = ""): URLSearchParams {
+  const q = new URLSearchParams();
+  if (p.service) q.set("service", p.service);
+  if (p.operation) q.set("operation", p.operation);
+  p.tag?.forEach((t) => q.append("tag", t));
+  if (p.min) q.set("minDuration", p.min);
+  if (p.max) q.set("maxDuration", p.max);
+  if (p.from || p.to) {
+    if (p.from) q.set("from", p.from);
+    if (p.to) q.set("to", p.to);
+  } else {
+    const seconds = rangeSeconds(p.range ?? DEFAULT_RANGE) ?? 3600;
+    q.set("from", String(nowNs - BigInt(seconds) * 1_000_000_000n));
+  }
+  q.set("limit", p.limit ?? "100");
+  if (cursor) q.set("cursor", cursor);
+  return q;
+}
+
+export const readList = (s?: string): Set<number> =>
+  new Set(
+    (s ?? "")
+      .split(",")
+      .filter((x) => /^\d+$/.test(x))
+      .map(Number),
+  );
+
+export const writeList = (s: ReadonlySet<number>): string | undefined =>
+  s.size ? [...s].sort((a, b) => a - b).join(",") : undefined;
+
+export function readZoom(z: string | undefined, length: number): [number, number] {
+  const m = /^(\d+)-(\d+)$/.exec(z ?? "");
+  const from = m ? Math.min(Number(m[1]), length) : 0;
+  const to = m ? Math.min(Number(m[2]), length) : length;
+  return to > from ? [from, to] : [0, length];
+}
