@@ -80,10 +80,11 @@ type frame struct {
 	start, end uint64
 }
 
-// New returns a generator. Those of other seeds make other IDs and have pods of other names.
-func New(seed uint64) *Generator {
-	g := &Generator{rng: random(seed * 0x2545f4914f6cdd1d)}
-	g.pods = pods(&g.rng)
+// New returns a generator. Those of other seeds have other pods and products; those of the same seed and another stream
+// make other traces of the same shop, for senders side by side.
+func New(seed uint64, stream int) *Generator {
+	shop := random(seed * 0x2545f4914f6cdd1d)
+	g := &Generator{pods: pods(&shop)}
 	g.podsOf = make([][]int, len(services))
 	var addresses []string
 	for i := range g.pods {
@@ -101,8 +102,9 @@ func New(seed uint64) *Generator {
 		g.spreads[i] = newSpread(sigma)
 	}
 	for range numGoods * productLen {
-		g.goods = append(g.goods, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[g.rng.below(32)])
+		g.goods = append(g.goods, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[shop.below(32)])
 	}
+	g.rng = random(shop.next() ^ uint64(stream)*0x9fb21c651e98df25)
 	for i := range g.bufs {
 		g.bufs[i] = make([][]byte, len(g.pods)*maxScopes)
 	}

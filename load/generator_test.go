@@ -18,7 +18,7 @@ var testTime = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 
 // requests returns the bodies that a generator makes at 20,000 spans a second.
 func requests(seed uint64, n int) [][]byte {
-	g := New(seed)
+	g := New(seed, 0)
 	var all [][]byte
 	for i := range n {
 		b, _ := g.Request(nil, 800, testTime.Add(time.Duration(i)*40*time.Millisecond))
@@ -69,7 +69,7 @@ func TestFigures(t *testing.T) {
 		parents                                            []string
 		names, serviceNames                                = map[string]bool{}, map[string]bool{}
 	)
-	for _, body := range requests(1, 250) {
+	for _, body := range requests(1, 80) {
 		size += len(body)
 		stream = append(stream, body...)
 		here := map[string]bool{}
@@ -130,7 +130,7 @@ func TestFigures(t *testing.T) {
 		min, max float64
 	}{
 		{"services", float64(len(serviceNames)), 17, 17},
-		{"pods", float64(len(New(1).pods)), 57, 57},
+		{"pods", float64(len(New(1, 0).pods)), 57, 57},
 		{"names", float64(len(names)), 30, 100},
 		{"spans a trace", ratio(spans, len(traces)), 23.5, 25.5},
 		{"attributes a span", ratio(attrs, spans), 10.1, 10.5},
@@ -157,7 +157,7 @@ func TestShapes(t *testing.T) {
 	sizes := map[int]int{}
 	var order []string
 	byTrace := map[string]int{}
-	for _, body := range requests(3, 100) {
+	for _, body := range requests(3, 60) {
 		for _, rs := range decode(t, body).ResourceSpans {
 			for _, ss := range rs.ScopeSpans {
 				for _, s := range ss.Spans {
@@ -182,7 +182,7 @@ func TestShapes(t *testing.T) {
 }
 
 func TestNoGarbage(t *testing.T) {
-	g := New(1)
+	g := New(1, 0)
 	var b []byte
 	at := testTime
 	for range 200 { // until the buffers have their size
@@ -198,7 +198,7 @@ func TestNoGarbage(t *testing.T) {
 }
 
 func BenchmarkRequest(b *testing.B) {
-	g := New(1)
+	g := New(1, 0)
 	var body []byte
 	spans, at := 0, testTime
 	for b.Loop() {
@@ -213,6 +213,6 @@ func BenchmarkRequest(b *testing.B) {
 
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
-		New(1)
+		New(1, 0)
 	}
 }

@@ -3,5 +3,3 @@ package main
 import "context"
 
 func runDemo(context.Context, []string) error { return nil }
-
-func runLoad(context.Context, []string) error { return nil }

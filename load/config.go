@@ -1,0 +1,78 @@
+package load
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config says what is sent where, and how fast.
+type Config struct {
+	Endpoint    string        // host:port or URL; empty: the protocol's own port on this machine
+	Protocol    string        // grpc or http
+	Compression string        // none, gzip or zstd
+	Connections int           // requests under way at the same time, each on a connection of its own
+	Batch       int           // spans in a request, about
+	Rate        float64       // spans a second of all connections; 0: as fast as possible
+	Spans       int64         // stop after about so many spans; 0: never
+	Duration    time.Duration // stop after this time; 0: never
+	Seed        uint64
+	Timeout     time.Duration // for the answer to one request
+	Patience    time.Duration // how long a request is sent again before it counts as failed
+}
+
+// Default returns the configuration of a load that any machine can bear.
+func Default() Config {
+	return Config{
+		Protocol: "grpc", Compression: "none", Connections: 2, Batch: 800, Rate: 1000, Seed: 1,
+		Timeout: 10 * time.Second, Patience: time.Minute,
+	}
+}
+
+// Validate says what is wrong with a setting, and what would be right.
+func (c *Config) Validate() error {
+	switch {
+	case c.Protocol != "grpc" && c.Protocol != "http":
+		return fmt.Errorf("protocol is %q; want grpc or http", c.Protocol)
+	case c.Compression != "none" && c.Compression != "gzip" && c.Compression != "zstd":
+		return fmt.Errorf("compression is %q; want none, gzip or zstd", c.Compression)
+	case c.Connections < 1 || c.Connections > 10_000:
+		return fmt.Errorf("connections is %d; want 1 to 10000", c.Connections)
+	case c.Batch < 1 || c.Batch > 20_000:
+		return fmt.Errorf("batch is %d; want 1 to 20000 spans", c.Batch)
+	case c.Rate < 0 || c.Rate > 1e9:
+		return fmt.Errorf("rate is %g; want 0, for as fast as possible, to 1G spans a second", c.Rate)
+	case c.Spans < 0:
+		return fmt.Errorf("spans is %d; want 0, for no end, or more", c.Spans)
+	case c.Duration < 0:
+		return fmt.Errorf("duration is %s; want 0, for no end, or more", c.Duration)
+	case c.Timeout <= 0 || c.Patience < 0:
+		return fmt.Errorf("timeout is %s and patience %s; want more than 0", c.Timeout, c.Patience)
+	}
+	_, err := c.target()
+	return err
+}
+
+// target returns the URL to send to, for gRPC with a host only.
+func (c *Config) target() (*url.URL, error) {
+	s := c.Endpoint
+	if s == "" {
+		s = map[string]string{"grpc": "127.0.0.1:4317", "http": "127.0.0.1:4318"}[c.Protocol]
+	}
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("endpoint is %q; want host:port or a URL with http or https", c.Endpoint)
+	}
+	if u.Port() == "" {
+		return nil, fmt.Errorf("endpoint is %q; it needs a port, as in %s", c.Endpoint, net.JoinHostPort(u.Hostname(), "4317"))
+	}
+	if c.Protocol == "http" && strings.Trim(u.Path, "/") == "" {
+		u.Path = "/v1/traces"
+	}
+	return u, nil
+}
