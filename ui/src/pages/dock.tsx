@@ -149,7 +149,7 @@ function Attrs({ title, attrs, dropped, keep }: { title: string; attrs: Attr[]; 
       <dl className={`${styles.kv} mono`}>
         {attrs.map((a, i) => (
           <div key={a.key + i}>
-            <dt>{a.key}</dt>
+            <dt title={a.key}>{a.key}</dt>
             <dd title={a.type}>
               {a.value === "" ? <span className="dim">{a.type === "empty" ? "nothing" : '""'}</span> : a.value}
             </dd>
@@ -193,7 +193,7 @@ function Event({ e, start }: { e: RowDetail["events"][number]; start: bigint }) 
           .filter((a) => !a.key.startsWith("exception."))
           .map((a, i) => (
             <div key={i}>
-              <dt>{a.key}</dt>
+              <dt title={a.key}>{a.key}</dt>
               <dd>{a.value}</dd>
             </div>
           ))}

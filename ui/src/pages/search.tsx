@@ -370,7 +370,9 @@ function Results({ traces, selected }: { traces: Summary[]; selected: number }) 
             </span>
             <Split t={t} longest={longest} />
             <span className="dim">
-              {clock(BigInt(t.start))} · {count(t.spans)} spans
+              <span>
+                {clock(BigInt(t.start))} · {count(t.spans)} spans
+              </span>
               <span className="grow" />
               <Marks t={t} />
             </span>

@@ -240,6 +240,7 @@ function Head({ c, next }: { c: Columns; next: (flag: number) => void }) {
   const [copied, setCopied] = useState(false);
   const root = c.flags[0] & FLAG.ghost && c.rows > 1 ? 1 : 0;
   const service = c.services[c.service[root]];
+  const services = c.services.filter(Boolean).length;
   // Own time by service; most of it first.
   const shares = useMemo(() => {
     const by = new Float64Array(c.services.length);
@@ -260,10 +261,10 @@ function Head({ c, next }: { c: Columns; next: (flag: number) => void }) {
         <span className="grow only-w" />
         <span className="facts">
           <span>
-            <b>{count(c.spans)}</b> spans
+            <b>{count(c.spans)}</b> {c.spans === 1 ? "span" : "spans"}
           </span>
           <span>
-            <b>{c.services.filter(Boolean).length}</b> services
+            <b>{services}</b> {services === 1 ? "service" : "services"}
           </span>
           {c.errors > 0 && (
             <button className="err" onClick={() => next(FLAG.error)} title="next error (e)">
