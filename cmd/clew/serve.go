@@ -133,7 +133,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	serveHTTP(&work, zipkinServer, zipkinL)
 	serveHTTP(&work, pageServer, pageL)
 	health.Set("")
-	log.Info("clew is ready", "version", versionText(), "page", l.url("listen.query", c.prefix), "listen", l.addresses())
+	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c.prefix), "listen", l.addresses())
 	ready(l.addresses())
 
 	<-ctx.Done()
@@ -263,14 +263,6 @@ func (l *listeners) addresses() listening {
 		out[key] = l.list[i].Addr().String()
 	}
 	return out
-}
-
-func (l *listeners) url(key, prefix string) string {
-	addr, ok := l.addresses()[key]
-	if !ok {
-		return ""
-	}
-	return "http://" + addr + prefix
 }
 
 // described returns the listeners as the status call names them.
