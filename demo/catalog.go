@@ -21,10 +21,18 @@ type product struct {
 
 // products are all there are.
 var products = []product{
-	{"spool-01", "Linen thread, 50 m", 4.9}, {"spool-02", "Silk thread, 20 m", 12.5}, {"spool-03", "Hemp twine, 100 m", 7.2},
-	{"spool-04", "Wool yarn, grey", 9.9}, {"spool-05", "Wool yarn, red", 9.9}, {"spool-06", "Cotton cord, 10 m", 5.4},
-	{"needle-01", "Needles, set of ten", 3.1}, {"needle-02", "Knitting needles, 4 mm", 6.8}, {"loom-01", "Table loom", 189},
-	{"loom-02", "Heddle", 24}, {"map-01", "Map of a labyrinth", 35}, {"lamp-01", "Lantern", 49.5},
+	{"spool-01", "Linen thread, 50 m", 4.9},
+	{"spool-02", "Silk thread, 20 m", 12.5},
+	{"spool-03", "Hemp twine, 100 m", 7.2},
+	{"spool-04", "Wool yarn, grey", 9.9},
+	{"spool-05", "Wool yarn, red", 9.9},
+	{"spool-06", "Cotton cord, 10 m", 5.4},
+	{"needle-01", "Needles, set of ten", 3.1},
+	{"needle-02", "Knitting needles, 4 mm", 6.8},
+	{"loom-01", "Table loom", 189},
+	{"loom-02", "Heddle", 24},
+	{"map-01", "Map of a labyrinth", 35},
+	{"lamp-01", "Lantern", 49.5},
 }
 
 func productByID(id string) (product, bool) {

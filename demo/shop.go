@@ -61,9 +61,15 @@ func Start(ctx context.Context, cfg Config) (*Shop, error) {
 		name, version string
 		at            **service
 	}{
-		{"frontend", "5.31.0", &s.frontend}, {"cart", "1.18.2", &s.cart}, {"catalog", "3.2.7", &s.catalog},
-		{"checkout", "4.0.12", &s.checkout}, {"inventory", "6.1.3", &s.inventory}, {"payment", "2.6.1", &s.payment},
-		{"shipping", "1.9.4", &s.shipping}, {"recommendation", "2.3.5", &s.recommendation}, {"email", "1.2.2", &s.email},
+		{"frontend", "5.31.0", &s.frontend},
+		{"cart", "1.18.2", &s.cart},
+		{"catalog", "3.2.7", &s.catalog},
+		{"checkout", "4.0.12", &s.checkout},
+		{"inventory", "6.1.3", &s.inventory},
+		{"payment", "2.6.1", &s.payment},
+		{"shipping", "1.9.4", &s.shipping},
+		{"recommendation", "2.3.5", &s.recommendation},
+		{"email", "1.2.2", &s.email},
 	} {
 		svc, err := open(ctx, m.name, m.version, cfg.Endpoint)
 		if err != nil {

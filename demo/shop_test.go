@@ -42,7 +42,9 @@ func backend(t *testing.T) (endpoint string, engine *query.Engine) {
 	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() {
 		server.Stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}

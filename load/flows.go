@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clewtrace/clew/trace"
@@ -27,7 +28,7 @@ func (s step) atOnce() step           { s.parallel = true; return s }
 func (s step) retry(n int) step       { s.retries = n; return s }
 func (s step) apart() step            { s.detached = true; return s }
 func (s step) then(steps ...step) step {
-	s.steps = append(s.steps[:len(s.steps):len(s.steps)], steps...)
+	s.steps = append(slices.Clip(s.steps), steps...)
 	return s
 }
 
@@ -40,8 +41,15 @@ type flow struct {
 // flows are what the shop's customers and its own clocks ask of it.
 func flows() []flow {
 	return []flow{
-		{225, home()}, {270, productPage()}, {130, addToCart()}, {120, viewCart()}, {55, checkout()},
-		{95, searchPage()}, {50, login()}, {45, currenciesOnly()}, {5, stockSync()},
+		{225, home()},
+		{270, productPage()},
+		{130, addToCart()},
+		{120, viewCart()},
+		{55, checkout()},
+		{95, searchPage()},
+		{50, login()},
+		{45, currenciesOnly()},
+		{5, stockSync()},
 	}
 }
 
@@ -186,8 +194,10 @@ func (s step) spread() step {
 func stock(f from) step {
 	query := database(from{"inventory", 1}, "SELECT inventory.stock", 1300*time.Microsecond, with(sql("inventory", "SELECT", "stock",
 		"SELECT warehouse, quantity, reserved FROM stock WHERE product_id = ? AND quantity > reserved"), thread("grpc-default-executor-")...))
-	return rpc(f, method{"inventory", 0, "shop.inventory.v1.Inventory", "Available", 700 * time.Microsecond, 0.003, errPool,
-		with(thread("grpc-default-executor-"), text("app.product.id", "{product}"))}, do(query))
+	return rpc(f, method{
+		"inventory", 0, "shop.inventory.v1.Inventory", "Available", 700 * time.Microsecond, 0.003, errPool,
+		with(thread("grpc-default-executor-"), text("app.product.id", "{product}")),
+	}, do(query))
 }
 
 func addToCart() step {

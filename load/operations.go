@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func choice(key string, of ...string) attr { return attr{key, value{oneOf: of}} 
 
 func peer(key string) attr { return attr{key, value{peer: true}} }
 
-func with(attrs []attr, more ...attr) []attr { return append(attrs[:len(attrs):len(attrs)], more...) }
+func with(attrs []attr, more ...attr) []attr { return append(slices.Clip(attrs), more...) }
 
 // port numbers of clients take three bytes as a varint.
 func ephemeral(key string) attr { return number(key, 32768, 60999) }

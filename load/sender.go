@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -64,9 +65,7 @@ func (s *Sender) Report() Report {
 	defer s.mu.Unlock()
 	r := s.report
 	r.Reasons = make(map[string]Reason, len(s.report.Reasons))
-	for k, v := range s.report.Reasons {
-		r.Reasons[k] = v
-	}
+	maps.Copy(r.Reasons, s.report.Reasons)
 	switch {
 	case s.begin.IsZero():
 	case s.end.IsZero():

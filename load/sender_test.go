@@ -125,7 +125,12 @@ func (f *fake) serve(t *testing.T, protocol string) string {
 	collector.RegisterTraceServiceServer(s, f)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() { s.Stop(); <-done })
+	t.Cleanup(func() {
+		s.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	return l.Addr().String()
 }
 

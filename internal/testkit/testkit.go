@@ -159,6 +159,12 @@ func (s *Server) URL(listener string) string { return "http://" + s.Address(list
 // PID returns the server's process ID.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
+// CPU returns the user and system time that a server used which has ended.
+func (s *Server) CPU() time.Duration {
+	<-s.done
+	return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
+}
+
 // Log returns the lines that the server has logged so far, JSON each.
 func (s *Server) Log() []string {
 	s.mu.Lock()

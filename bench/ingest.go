@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/load"
+)
+
+// ingestRun is a way to send the load.
+type ingestRun struct {
+	name, protocol, compression string
+	walk                        bool // to the server that only reads and walks; see walk.go
+}
+
+// ingestRuns come in the order of the table. Queries are asked of what the first one stored.
+var ingestRuns = []ingestRun{
+	{"OTLP/HTTP", "http", "none", false},
+	{"OTLP/HTTP, gzip", "http", "gzip", false},
+	{"OTLP/HTTP, zstd", "http", "zstd", false},
+	{"OTLP/gRPC", "grpc", "none", false},
+	{"OTLP/gRPC, gzip", "grpc", "gzip", false},
+	{"reading and indexing the bytes alone", "http", "none", true},
+}
+
+// ingested is what a run cost the server.
+type ingested struct {
+	load.Report
+	cpu  time.Duration
+	peak int64
+	disk int64
+}
+
+func ingestTable(ctx context.Context, o *options, dir string) (string, error) {
+	var b strings.Builder
+	b.WriteString("| way in | spans | spans per CPU-s | CPU-µs a span | peak memory | bytes a span on disk | spans/s (wall) | p99 |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range ingestRuns {
+		if !strings.Contains(r.name, o.only) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "ingest:", r.name)
+		got, err := r.measure(ctx, o, filepath.Join(dir, r.name))
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", r.name, err)
+		}
+		n := float64(got.Accepted)
+		disk := "–"
+		if got.disk > 0 {
+			disk = fmt.Sprintf("%.1f", float64(got.disk)/n)
+		}
+		fmt.Fprintf(&b, "| %s | %s | **%s** | %.2f | %d MB | %s | %s | %s |\n", r.name, thousands(n), thousands(n/got.cpu.Seconds()), float64(got.cpu.Microseconds())/n,
+			got.peak>>20, disk, thousands(got.Rate()), got.Latency.Quantile(0.99).Round(100*time.Microsecond))
+	}
+	fmt.Fprintf(&b, "\n")
+	return b.String(), nil
+}
+
+// measure sends the load to a fresh server, waits until it is idle, stops it, and starts it once more, so that the cost of
+// the last block and of merging are in it.
+func (r ingestRun) measure(ctx context.Context, o *options, dir string) (*ingested, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	if r.walk {
+		return r.measureWalk(ctx, o)
+	}
+	s, err := testkit.Launch(o.clew, dir, "--log.level", "info")
+	if err != nil {
+		return nil, err
+	}
+	defer s.Kill()
+	address := map[string]string{"http": s.Address("otlp_http"), "grpc": s.Address("otlp_grpc")}[r.protocol]
+	got := &ingested{}
+	if got.Report, err = r.send(ctx, o, address); err != nil {
+		return nil, err
+	}
+	if err := settle(ctx, s.PID()); err != nil {
+		return nil, err
+	}
+	got.peak = memory(s.PID(), "VmHWM")
+	if err := s.Stop(); err != nil {
+		return nil, err
+	}
+	got.cpu = s.CPU()
+	again, err := testkit.Launch(o.clew, dir, "--log.level", "info")
+	if err != nil {
+		return nil, err
+	}
+	defer again.Kill()
+	if err := settle(ctx, again.PID()); err != nil {
+		return nil, err
+	}
+	got.peak = max(got.peak, memory(again.PID(), "VmHWM"))
+	if err := again.Stop(); err != nil {
+		return nil, err
+	}
+	got.cpu += again.CPU()
+	got.disk = diskBytes(dir)
+	return got, nil
+}
+
+func (r ingestRun) send(ctx context.Context, o *options, address string) (load.Report, error) {
+	cfg := load.Default()
+	cfg.Endpoint, cfg.Protocol, cfg.Compression = address, r.protocol, r.compression
+	cfg.Rate, cfg.Spans, cfg.Connections = 0, o.spans, 4
+	s, err := load.NewSender(cfg)
+	if err != nil {
+		return load.Report{}, err
+	}
+	err = s.Run(ctx)
+	report := s.Report()
+	if lost := report.Spans - report.Accepted; err == nil && lost > 0 {
+		err = fmt.Errorf("%d of %d spans were not accepted: %v", lost, report.Spans, report.Reasons)
+	}
+	return report, errors.Join(err, ctx.Err())
+}
+
+// measureWalk runs this program as the server that only reads and indexes.
+func (r ingestRun) measureWalk(ctx context.Context, o *options) (*ingested, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, "walk")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	var address string
+	_, err = fmt.Fscanln(out, &address)
+	got := &ingested{}
+	if err == nil {
+		got.Report, err = r.send(ctx, o, address)
+	}
+	got.peak = memory(cmd.Process.Pid, "VmHWM")
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // killed
+	got.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return got, err
+}
+
+// thousands writes a number with commas.
+func thousands(v float64) string {
+	s := fmt.Sprintf("%.0f", v)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,104 @@
+// Command bench measures clew serve from outside, as a shop's traces reach it: CPU per span, memory, bytes on disk, CPU per query.
+//
+// CPU is the server process's user and system time, with background work until it is idle and the final stop included,
+// read from /proc: it says more than wall time on a machine that others use as well. The load is that of clew load, made
+// in another process than the server's. Run it with make bench; docs/performance.md says what the columns mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// options is what a run is told.
+type options struct {
+	clew   string // the binary
+	spans  int64  // of each ingest run
+	write  string // the file whose table is replaced; empty: none
+	only   string // names of ingest runs contain this
+	memory bool   // also the steady run
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "walk" { // this program as a server; see walk.go
+		if err := walkServer(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	var o options
+	flag.StringVar(&o.clew, "clew", "bin/clew", "the `binary` to measure")
+	flag.Int64Var(&o.spans, "spans", 3_000_000, "`spans` to send in each ingest run")
+	flag.StringVar(&o.write, "write", "docs/performance.md", "`file` whose tables between the marks are replaced; empty: print alone")
+	flag.StringVar(&o.only, "only", "", "ingest runs whose name contains this `text` alone; implies -write=")
+	flag.BoolVar(&o.memory, "steady", true, "measure memory at a steady 20,000 spans/s, too")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, &o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o *options) error {
+	dir, err := os.MkdirTemp("", "clew-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var report strings.Builder
+	report.WriteString(machine())
+	ingest, err := ingestTable(ctx, o, dir)
+	if err != nil {
+		return err
+	}
+	report.WriteString(ingest)
+	if o.only == "" {
+		queries, err := queryTable(ctx, o, filepath.Join(dir, ingestRuns[0].name))
+		if err != nil {
+			return err
+		}
+		report.WriteString(queries)
+	}
+	if o.memory && o.only == "" {
+		steady, err := steadyTable(ctx, o, filepath.Join(dir, "steady"))
+		if err != nil {
+			return err
+		}
+		report.WriteString(steady)
+	}
+	fmt.Print("\n", report.String())
+	if o.write == "" || o.only != "" {
+		return ctx.Err()
+	}
+	return errors.Join(ctx.Err(), replaceBetweenMarks(o.write, report.String()))
+}
+
+// The tables in the document stand between these lines.
+const (
+	beginMark = "<!-- make bench writes from here -->"
+	endMark   = "<!-- to here -->"
+)
+
+func replaceBetweenMarks(path, text string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok1 := strings.Cut(string(raw), beginMark)
+	_, after, ok2 := strings.Cut(rest, endMark)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%s: the marks %q and %q are missing", path, beginMark, endMark)
+	}
+	return os.WriteFile(path, []byte(before+beginMark+"\n\n"+text+"\n"+endMark+after), 0o644)
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clewtrace/clew/internal/testkit"
+)
+
+// query is a question, asked again and again; each time of another path, in turn.
+type query struct {
+	name  string
+	paths []string
+}
+
+const (
+	queryRounds = 300             // how often a question is asked
+	queryTime   = 8 * time.Second // or for how long
+)
+
+// queryTable asks the server that starts on an ingest run's folder.
+func queryTable(ctx context.Context, o *options, dir string) (string, error) {
+	s, err := testkit.Launch(o.clew, dir, "--log.level", "info", "--store.retention", "0")
+	if err != nil {
+		return "", err
+	}
+	defer s.Kill()
+	if err := settle(ctx, s.PID()); err != nil {
+		return "", err
+	}
+	questions, err := questionsOf(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("| question | CPU-ms | p50 | p99 | bytes of answer |\n|---|--:|--:|--:|--:|\n")
+	for _, q := range questions {
+		fmt.Fprintln(os.Stderr, "query:", q.name)
+		row, err := ask(ctx, s, q)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", q.name, err)
+		}
+		b.WriteString(row)
+	}
+	fmt.Fprintf(&b, "\nMemory after the queries: %d MB.\n\n", memory(s.PID(), "VmRSS")>>20)
+	return b.String(), s.Stop()
+}
+
+// get returns an answer's body, which must be of status 200.
+func get(ctx context.Context, u string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d: %.200s", u, resp.StatusCode, body)
+	}
+	return body, err
+}
+
+// questionsOf makes questions of what is stored: IDs of old and new traces, an order's number.
+func questionsOf(ctx context.Context, s *testkit.Server) ([]query, error) {
+	ids, orders, err := sample(ctx, s.URL("query"))
+	if err != nil {
+		return nil, err
+	}
+	var columns, jaeger, needles []string
+	for _, id := range ids {
+		columns = append(columns, "/api/v1/traces/"+id+"/columns")
+		jaeger = append(jaeger, "/api/traces/"+id)
+	}
+	for _, order := range orders {
+		needles = append(needles, "/api/v1/search?"+url.Values{"tag": {"app.order.id=" + order}}.Encode())
+	}
+	one := func(name, path string) query { return query{name, []string{path}} }
+	const narrow = "service=cart&operation=shop.cart.v1.Cart%2FGetCart"
+	return []query{
+		one("services", "/api/services"),
+		one("operations", "/api/operations?service=frontend"),
+		{"trace by ID, as the page reads it", columns},
+		{"trace by ID, as Jaeger's JSON", jaeger},
+		one("newest 20 of a service, summaries", "/api/v1/search?service=cart"),
+		one("newest 20 of service + operation + attribute, summaries", "/api/v1/search?"+narrow+"&tag=rpc.system%3Dgrpc"),
+		one("newest 20 of service + minimum duration, summaries", "/api/v1/search?service=frontend&minDuration=200ms"),
+		one("newest 20 of a service, whole, as Jaeger's JSON", "/api/traces?service=cart&limit=20"),
+		one("newest 20 of service + minimum duration, whole, as Jaeger's JSON", "/api/traces?service=frontend&minDuration=200ms&limit=20"),
+		{"needle: an order's number in all that is stored", needles},
+	}, nil
+}
+
+// sample returns the IDs of traces over all the time that is stored, and the orders in them.
+func sample(ctx context.Context, base string) (ids, orders []string, err error) {
+	var status struct {
+		Store struct {
+			Oldest, Newest int64 `json:",string"`
+		}
+	}
+	body, err := get(ctx, base+"/api/v1/status")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := json.Unmarshal(body, &status); err != nil {
+		return nil, nil, fmt.Errorf("status: %w", err)
+	}
+	oldest, newest := status.Store.Oldest, status.Store.Newest
+	const points = 20
+	for i := range int64(points) {
+		to := newest - (newest-oldest)*i/points
+		body, err := get(ctx, fmt.Sprintf("%s/api/traces?service=checkout&limit=5&start=0&end=%d", base, to/1000))
+		if err != nil {
+			return nil, nil, err
+		}
+		var found struct {
+			Data []struct {
+				TraceID string
+				Spans   []struct {
+					Tags []struct {
+						Key   string
+						Value any
+					}
+				}
+			}
+		}
+		if err := json.Unmarshal(body, &found); err != nil {
+			return nil, nil, err
+		}
+		for _, t := range found.Data {
+			ids = append(ids, t.TraceID)
+			for _, s := range t.Spans {
+				for _, tag := range s.Tags {
+					if text, ok := tag.Value.(string); ok && tag.Key == "app.order.id" && !slices.Contains(orders, text) {
+						orders = append(orders, text)
+					}
+				}
+			}
+		}
+	}
+	if len(ids) == 0 || len(orders) == 0 {
+		return nil, nil, fmt.Errorf("found %d traces and %d orders to ask for", len(ids), len(orders))
+	}
+	return ids, orders, nil
+}
+
+// ask asks a question many times, one after the other, and returns its row of the table.
+func ask(ctx context.Context, s *testkit.Server, q query) (string, error) {
+	base := s.URL("query")
+	if _, err := get(ctx, base+q.paths[0]); err != nil { // the first one may have to open files
+		return "", err
+	}
+	before, err := cpuTime(s.PID())
+	if err != nil {
+		return "", err
+	}
+	var took []time.Duration
+	bytes := 0
+	begin := time.Now()
+	for i := 0; i < queryRounds && (i < 20 || time.Since(begin) < queryTime); i++ {
+		at := time.Now()
+		body, err := get(ctx, base+q.paths[i%len(q.paths)])
+		if err != nil {
+			return "", err
+		}
+		took = append(took, time.Since(at))
+		bytes += len(body)
+	}
+	after, err := cpuTime(s.PID())
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(took)
+	n := len(took)
+	cpu := float64((after - before).Microseconds()) / 1000 / float64(n)
+	return fmt.Sprintf("| %s | **%.2f** | %s | %s | %s |\n", q.name, cpu, took[n/2].Round(10*time.Microsecond), took[n*99/100].Round(10*time.Microsecond), thousands(float64(bytes/n))), nil
+}
