@@ -32,15 +32,18 @@ type Field uint8
 
 // The fields of conditions.
 const (
-	FieldService  Field = iota // the resource's service.name
-	FieldName                  // the span's name
-	FieldKind                  // Value is an Int: a Kind
-	FieldStatus                // Value is an Int: a StatusCode
-	FieldDuration              // Value is an Int, ns
-	FieldAttr                  // the span's attribute Key, or else the resource's; Value compared by Op
-	FieldEvent                 // an event's name, or an event's attribute Key if that is set
-	FieldTag                   // FieldAttr, or an event's attribute: what Jaeger calls a tag
-	FieldMark                  // an attribute with the key Key, or an event with that name: what Zipkin's annotationQuery names
+	FieldService      Field = iota // the resource's service.name
+	FieldName                      // the span's name
+	FieldKind                      // Value is an Int: a Kind
+	FieldStatus                    // Value is an Int: a StatusCode
+	FieldDuration                  // Value is an Int, ns
+	FieldAttr                      // the span's attribute Key, or else the resource's; Value compared by Op
+	FieldEvent                     // an event's name, or an event's attribute Key if that is set
+	FieldTag                       // FieldAttr, or an event's attribute: what Jaeger calls a tag
+	FieldMark                      // FieldAttr, or an event with the name Key: what Zipkin's annotationQuery names
+	FieldError                     // Value is a Bool: whether the status is error or an attribute "error" is true
+	FieldScopeName                 // the name of the instrumentation scope
+	FieldScopeVersion              // and its version
 )
 
 // Op is how a condition compares. A missing field meets no condition.
@@ -118,7 +121,7 @@ func (c *Cond) Match(s *Span) bool {
 	case FieldEvent:
 		return c.matchEvents(s.Events)
 	case FieldMark:
-		if c.matchAttrs(s.Attrs) {
+		if c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs) {
 			return true
 		}
 		for i := range s.Events {
@@ -126,10 +129,25 @@ func (c *Cond) Match(s *Span) bool {
 				return true
 			}
 		}
+	case FieldError:
+		return c.Compare(Bool(s.IsError()))
+	case FieldScopeName:
+		return c.Compare(String(s.Scope.Name))
+	case FieldScopeVersion:
+		return c.Compare(String(s.Scope.Version))
 	case FieldTag:
 		return c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs) || c.matchEvents(s.Events)
 	}
 	return false
+}
+
+// IsError reports whether the span failed: by its status, or by an attribute, as older instrumentation says it.
+func (s *Span) IsError() bool {
+	if s.Status == StatusError {
+		return true
+	}
+	v, ok := Get(s.Attrs, "error")
+	return ok && v.Text() == "true"
 }
 
 func (c *Cond) matchEvents(events []Event) bool {

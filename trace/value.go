@@ -93,7 +93,7 @@ func (v Value) Double() float64 { return math.Float64frombits(v.num) }
 func (v Value) List() []Attr { return v.list }
 
 // Text returns the value as a person reads it and as Jaeger's and Zipkin's tags compare it: text as it is, numbers
-// in their shortest form, bytes in hexadecimal, arrays and maps as JSON (bytes inside them in base64).
+// as JSON has them, bytes in hexadecimal, arrays and maps as JSON (bytes inside them in base64).
 func (v Value) Text() string {
 	switch v.typ {
 	case TypeString:
@@ -103,13 +103,22 @@ func (v Value) Text() string {
 	case TypeInt:
 		return strconv.FormatInt(v.Int(), 10)
 	case TypeDouble:
-		return strconv.FormatFloat(v.Double(), 'g', -1, 64)
+		return formatDouble(v.Double())
 	case TypeBytes:
 		return hex.EncodeToString([]byte(v.str))
 	case TypeArray, TypeMap:
 		return string(v.appendJSON(nil))
 	}
 	return ""
+}
+
+// formatDouble writes a number as JSON and JavaScript do: what a page shows, and what a person types to find it.
+func formatDouble(f float64) string {
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		s := strconv.FormatFloat(f, 'e', -1, 64)
+		return strings.Replace(s, "e-0", "e-", 1)
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
 func (v Value) appendJSON(b []byte) []byte {

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"slices"
+
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -43,6 +45,17 @@ func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test)
 		return c.Compare(trace.Int(int64(s.kind))), nil
 	case trace.FieldStatus:
 		return c.Compare(trace.Int(int64(s.status))), nil
+	case trace.FieldScopeName:
+		return c.Compare(trace.String(m.rows.scopes[s.scope].decoded.Name)), nil
+	case trace.FieldScopeVersion:
+		return c.Compare(trace.String(m.rows.scopes[s.scope].decoded.Version)), nil
+	case trace.FieldError:
+		if s.status == trace.StatusError {
+			return c.Compare(trace.Bool(true)), nil
+		}
+		if !s.wide && !slices.ContainsFunc(s.keys, func(k attrKey) bool { return k.key == "error" }) {
+			return c.Compare(trace.Bool(false)), nil
+		}
 	case trace.FieldName:
 		if !s.wide {
 			return c.Compare(trace.String(s.name)), nil

@@ -138,7 +138,7 @@ func (m *maker) value(depth int) trace.Value {
 func (m *maker) attrs(n int) []trace.Attr {
 	var out []trace.Attr
 	for range m.r.IntN(n + 1) {
-		out = append(out, trace.Attr{Key: []string{"color", "size", "http.route", "user.id"}[m.r.IntN(4)], Value: m.value(2)})
+		out = append(out, trace.Attr{Key: []string{"color", "size", "http.route", "user.id", "error"}[m.r.IntN(5)], Value: m.value(2)})
 	}
 	return out
 }
@@ -287,6 +287,11 @@ func scans(r *rand.Rand) []trace.Scan {
 		{Spans: [][]trace.Cond{{{Field: trace.FieldEvent, Op: trace.OpEqual, Value: trace.String("exception")}}}},
 		{Spans: [][]trace.Cond{{{Field: trace.FieldEvent, Key: "color", Op: trace.OpExists}}}},
 		{Spans: [][]trace.Cond{{service, {Field: trace.FieldTag, Key: "color", Op: trace.OpText, Value: trace.String("red")}}}},
+		{Spans: [][]trace.Cond{{service, {Field: trace.FieldError, Op: trace.OpEqual, Value: trace.Bool(true)}}}},
+		{Spans: [][]trace.Cond{{{Field: trace.FieldError, Op: trace.OpEqual, Value: trace.Bool(false)}, attr("error", trace.OpExists, trace.Value{})}}},
+		{Spans: [][]trace.Cond{{service, {Field: trace.FieldScopeName, Op: trace.OpEqual, Value: trace.String("lib2")}}}},
+		{Spans: [][]trace.Cond{{{Field: trace.FieldScopeVersion, Op: trace.OpEqual, Value: trace.String("")}}}},
+		{Spans: [][]trace.Cond{{{Field: trace.FieldMark, Key: "host.name", Op: trace.OpExists}}, {{Field: trace.FieldMark, Key: "exception", Op: trace.OpExists}}}},
 	}
 	for i := range all {
 		if r.IntN(3) == 0 {
