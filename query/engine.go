@@ -40,6 +40,8 @@ type Request struct {
 	Scan   trace.Scan
 	Limit  int    // traces to return; at least 1
 	Cursor string // Answer.Cursor of the page before, for the same scan
+
+	NoCursor bool // no next page is wanted: the scan ends with the last trace, and does not look for one more
 }
 
 // Answer is one page of traces, newest first.
@@ -75,7 +77,9 @@ func (e *Engine) Find(ctx context.Context, r Request) (*Answer, error) {
 			a.Cursor = formatCursor(PositionOf(last), sum)
 			break
 		}
-		a.Traces = append(a.Traces, t)
+		if a.Traces = append(a.Traces, t); r.NoCursor && len(a.Traces) == r.Limit {
+			break
+		}
 	}
 	return a, nil
 }

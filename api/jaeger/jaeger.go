@@ -4,7 +4,6 @@ package jaeger
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -18,14 +17,37 @@ import (
 // API answers Jaeger's calls.
 type API struct{ engine *query.Engine }
 
-// Register adds the API's calls to a mux.
+// Register adds the API's calls to a mux. What else is asked for below /api/ is answered in Jaeger's frame, too.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 	a := &API{engine}
-	for pattern, h := range map[string]api.Handler{
-		"services": a.services, "services/{service}/operations": a.serviceOperations, "operations": a.operations,
-		"traces": a.search, "traces/{id}": a.trace,
+	for _, c := range []struct {
+		pattern, call string
+		handler       api.Handler
+	}{
+		{"GET /api/services", "services", a.services},
+		{"GET /api/services/{path...}", "services_operations", a.serviceOperations},
+		{"GET /api/operations", "operations", a.operations},
+		{"GET /api/traces", "traces", a.search},
+		{"GET /api/traces/{id}", "traces_by_id", a.trace},
+		{"GET /api/dependencies", "dependencies", a.dependencies},
+		{"/api/", "unknown", unknown},
 	} {
-		mux.Handle("GET /api/"+pattern, gate.Wrap("jaeger", strings.NewReplacer("/{id}", "_by_id", "/{service}/", "_").Replace(pattern), refuse, h))
+		mux.Handle(c.pattern, gate.Wrap("jaeger", c.call, refuse, indented(c.handler)))
+	}
+}
+
+func unknown(r *http.Request) (api.Answer, error) {
+	return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s", r.Method, r.URL.Path)
+}
+
+// indented answers as h does, indented if the request asks for it with prettyPrint.
+func indented(h api.Handler) api.Handler {
+	return func(r *http.Request) (api.Answer, error) {
+		a, err := h(r)
+		if v := r.FormValue("prettyPrint"); err == nil && v != "" && v != "false" {
+			a.Raw, err = json.MarshalIndent(a.Value, "", "    ")
+		}
+		return a, err
 	}
 }
 
@@ -45,11 +67,7 @@ type errorBody struct {
 }
 
 func refuse(status int, e *trace.Error) api.Answer {
-	msg := e.Msg
-	if e.Kind == trace.NotFound {
-		msg = "trace not found"
-	}
-	return api.Answer{Value: body{Errors: []errorBody{{Code: status, Msg: msg}}}}
+	return api.Answer{Value: body{Errors: []errorBody{{Code: status, Msg: e.Msg}}}}
 }
 
 func (a *API) services(r *http.Request) (api.Answer, error) {
@@ -57,8 +75,13 @@ func (a *API) services(r *http.Request) (api.Answer, error) {
 	return api.Answer{Value: body{Data: names, Total: len(names)}}, err
 }
 
+// serviceOperations answers services/{service}/operations. The service may have slashes: Grafana does not escape them.
 func (a *API) serviceOperations(r *http.Request) (api.Answer, error) {
-	ops, err := a.engine.Operations(r.Context(), r.PathValue("service"))
+	service, ok := strings.CutSuffix(r.PathValue("path"), "/operations")
+	if !ok {
+		return unknown(r)
+	}
+	ops, err := a.engine.Operations(r.Context(), service)
 	names := []string{}
 	for _, op := range ops {
 		if len(names) == 0 || names[len(names)-1] != op.Name {
@@ -100,33 +123,51 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	t, err := a.engine.Trace(r.Context(), id, trace.Range{})
+	raw, err := isRaw(r)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return answer([]*trace.Trace{t}, nil, r), nil
+	t, err := a.engine.Trace(r.Context(), id, trace.Range{})
+	if trace.KindOf(err) == trace.NotFound {
+		return api.Answer{}, trace.Errorf(trace.NotFound, "trace not found")
+	}
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return answer([]*trace.Trace{t}, nil, raw), nil
 }
 
-func answer(traces []*trace.Trace, errs []errorBody, r *http.Request) api.Answer {
+// isRaw reports whether the spans are wanted as they came, nothing mended.
+func isRaw(r *http.Request) (bool, error) {
+	v := r.FormValue("raw")
+	if v == "" {
+		return false, nil
+	}
+	raw, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, trace.Errorf(trace.Invalid, "unable to parse param 'raw': %.40q is neither true nor false", v)
+	}
+	return raw, nil
+}
+
+func answer(traces []*trace.Trace, errs []errorBody, raw bool) api.Answer {
 	out := make([]wire.Trace, len(traces))
 	for i, t := range traces {
-		out[i] = wire.Encode(t)
+		out[i] = wire.Encode(t, raw)
 	}
-	b := body{Data: out, Errors: errs}
-	if pretty := r.FormValue("prettyPrint"); pretty != "" && pretty != "false" {
-		if raw, err := json.MarshalIndent(b, "", "    "); err == nil {
-			return api.Answer{Raw: raw}
-		}
-	}
-	return api.Answer{Value: b}
+	return api.Answer{Value: body{Data: out, Errors: errs}}
 }
 
 func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err := r.ParseForm(); err != nil {
 		return api.Answer{}, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
 	}
+	raw, err := isRaw(r)
+	if err != nil {
+		return api.Answer{}, err
+	}
 	if ids := r.Form["traceID"]; len(ids) > 0 {
-		return a.byIDs(r, ids)
+		return a.byIDs(r, ids, raw)
 	}
 	req, err := parse(r.Form, time.Now())
 	if err != nil {
@@ -136,161 +177,31 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return answer(found.Traces, nil, r), nil
+	return answer(found.Traces, nil, raw), nil
 }
 
-func (a *API) byIDs(r *http.Request, ids []string) (api.Answer, error) {
+func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {
 	var traces []*trace.Trace
 	var errs []errorBody
+	asked := map[trace.ID]bool{}
 	for _, s := range ids {
 		id, err := trace.ParseID(s)
 		if err != nil {
 			return api.Answer{}, err
 		}
+		if asked[id] {
+			continue
+		}
+		asked[id] = true
 		t, err := a.engine.Trace(r.Context(), id, trace.Range{})
 		switch {
 		case trace.KindOf(err) == trace.NotFound:
-			errs = append(errs, errorBody{Msg: "trace not found", TraceID: s})
+			errs = append(errs, errorBody{Msg: "trace not found", TraceID: wire.FormatID(id)})
 		case err != nil:
 			return api.Answer{}, err
 		default:
 			traces = append(traces, t)
 		}
 	}
-	return answer(traces, errs, r), nil
-}
-
-const (
-	defaultLimit    = 100
-	maxLimit        = 20_000
-	defaultLookback = 48 * time.Hour
-)
-
-// parse reads the parameters of a search; its messages are Jaeger's where people know them.
-func parse(form url.Values, now time.Time) (query.Request, error) {
-	req := query.Request{Limit: defaultLimit}
-	invalid := func(format string, args ...any) (query.Request, error) {
-		return req, trace.Errorf(trace.Invalid, format, args...)
-	}
-	service := form.Get("service")
-	if service == "" {
-		return invalid("parameter 'service' is required")
-	}
-	conds := []trace.Cond{{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(service)}}
-	if v := form.Get("operation"); v != "" && v != "all" {
-		conds = append(conds, trace.Cond{Field: trace.FieldName, Op: trace.OpEqual, Value: trace.String(v)})
-	}
-	tagConds, err := parseTags(form)
-	if err != nil {
-		return req, err
-	}
-	conds = append(conds, tagConds...)
-	var lo, hi time.Duration
-	for name, dst := range map[string]*time.Duration{"minDuration": &lo, "maxDuration": &hi} {
-		if v := form.Get(name); v != "" {
-			if *dst, err = time.ParseDuration(v); err != nil || *dst < 0 {
-				return invalid("unable to parse param '%s': %.60q is not a duration such as 1.2s or 100ms", name, v)
-			}
-		}
-	}
-	if hi != 0 && hi < lo {
-		return invalid("'maxDuration' should be greater than 'minDuration'")
-	}
-	if lo > 0 {
-		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpGreaterEqual, Value: trace.Int(int64(lo))})
-	}
-	if hi > 0 {
-		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpLessEqual, Value: trace.Int(int64(hi))})
-	}
-	req.Scan.Spans = [][]trace.Cond{conds}
-	if v := form.Get("limit"); v != "" {
-		if req.Limit, err = strconv.Atoi(v); err != nil || req.Limit < 1 || req.Limit > maxLimit {
-			return invalid("unable to parse param 'limit': %.40q is not a number from 1 to %d", v, maxLimit)
-		}
-	}
-	req.Scan.Range, err = parseRange(form, now)
-	return req, err
-}
-
-// parseRange reads start and end (µs), or lookback (such as 1h) until now.
-func parseRange(form url.Values, now time.Time) (trace.Range, error) {
-	lookback := defaultLookback
-	if v := form.Get("lookback"); v != "" && v != "custom" {
-		d, err := parseLookback(v)
-		if err != nil {
-			return trace.Range{}, err
-		}
-		lookback = d
-	}
-	r := trace.Range{From: uint64(now.Add(-lookback).UnixNano()), To: uint64(now.UnixNano())}
-	for name, dst := range map[string]*uint64{"start": &r.From, "end": &r.To} {
-		if v := form.Get(name); v != "" {
-			us, err := strconv.ParseUint(v, 10, 53)
-			if err != nil {
-				return r, trace.Errorf(trace.Invalid, "unable to parse param '%s': %.40q is not microseconds since 1970", name, v)
-			}
-			*dst = us * 1000
-			if name == "end" {
-				*dst += 999 // the whole microsecond
-			}
-		}
-	}
-	return r, nil
-}
-
-// parseLookback reads a duration, with d for days, too.
-func parseLookback(v string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(v, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 36500 {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil || d <= 0 {
-		return 0, trace.Errorf(trace.Invalid, "unable to parse param 'lookback': %.40q is not a duration such as 1h or 2d", v)
-	}
-	return d, nil
-}
-
-// parseTags reads tag=key:value, repeated, and tags={"key":"value"}.
-func parseTags(form url.Values) ([]trace.Cond, error) {
-	var conds []trace.Cond
-	for _, t := range form["tag"] {
-		key, value, ok := strings.Cut(t, ":")
-		if !ok {
-			return nil, trace.Errorf(trace.Invalid, "malformed 'tag' parameter, expecting key:value, received: %.100s", t)
-		}
-		conds = append(conds, tagCond(key, value))
-	}
-	for _, t := range form["tags"] {
-		var tags map[string]string
-		if err := json.Unmarshal([]byte(t), &tags); err != nil {
-			return nil, trace.Errorf(trace.Invalid, "malformed 'tags' parameter, cannot unmarshal JSON: %v", err)
-		}
-		for k, v := range tags {
-			conds = append(conds, tagCond(k, v))
-		}
-	}
-	return conds, nil
-}
-
-// tagCond returns the condition for a tag; some stand for what is no attribute in OpenTelemetry's model.
-func tagCond(key, value string) trace.Cond {
-	switch key {
-	case "error":
-		if value == "true" {
-			return trace.Cond{Field: trace.FieldStatus, Op: trace.OpEqual, Value: trace.Int(int64(trace.StatusError))}
-		}
-	case "span.kind":
-		if k, ok := trace.ParseKind(value); ok {
-			return trace.Cond{Field: trace.FieldKind, Op: trace.OpEqual, Value: trace.Int(int64(k))}
-		}
-	case "otel.status_code":
-		for code, name := range map[trace.StatusCode]string{trace.StatusOK: "OK", trace.StatusError: "ERROR"} {
-			if value == name {
-				return trace.Cond{Field: trace.FieldStatus, Op: trace.OpEqual, Value: trace.Int(int64(code))}
-			}
-		}
-	}
-	return trace.Cond{Field: trace.FieldTag, Key: key, Op: trace.OpText, Value: trace.String(value)}
+	return answer(traces, errs, raw), nil
 }

@@ -6,6 +6,8 @@ package jaeger
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/clewtrace/clew/trace"
@@ -60,13 +62,20 @@ type Process struct {
 	Tags        []KeyValue `json:"tags"`
 }
 
-// Encode returns a trace in Jaeger's form.
-func Encode(t *trace.Trace) Trace {
-	out := Trace{TraceID: t.ID.String(), Spans: make([]Span, len(t.Spans)), Processes: map[string]Process{}}
+// Encode returns a trace in Jaeger's form, spans in tree pre-order. As Jaeger's query service does it, server spans that share their
+// client's ID, which is Zipkin's way, get an ID of their own and the client as parent, and what was mended is in the warnings.
+// raw leaves all as it came.
+func Encode(t *trace.Trace, raw bool) Trace {
+	out := Trace{TraceID: FormatID(t.ID), Spans: make([]Span, 0, len(t.Spans)), Processes: map[string]Process{}}
 	processes := map[*trace.Resource]string{}
 	bodies := map[string]string{} // equal resources of different batches are one process
-	for i := range t.Spans {
-		s := &t.Spans[i]
+	tree := trace.Arrange(t.Spans)
+	ids := identify(t.Spans, tree)
+	for row, r := range tree.Rows {
+		if r.Span < 0 {
+			continue
+		}
+		s := &t.Spans[r.Span]
 		p, ok := processes[s.Resource]
 		if !ok {
 			body := string(trace.AppendResource(nil, s.Resource))
@@ -77,9 +86,55 @@ func Encode(t *trace.Trace) Trace {
 			}
 			processes[s.Resource] = p
 		}
-		out.Spans[i] = encode(s, p)
+		id, parent := s.ID, s.Parent
+		var warnings []string
+		if !raw {
+			id = ids[row]
+			switch {
+			case r.Parent >= 0 && tree.Rows[r.Parent].Span >= 0:
+				parent = ids[r.Parent]
+			case r.Parent < 0 && !parent.IsZero():
+				parent = trace.SpanID{}
+				warnings = append(warnings, "its parent is itself or among its descendants; shown without a parent")
+			}
+			if s.End < s.Start {
+				warnings = append(warnings, fmt.Sprintf("ends %d ns before it starts; shown with duration 0", s.Start-s.End))
+			}
+		}
+		e := encode(s, id, parent)
+		e.ProcessID, e.Warnings = p, warnings
+		out.Spans = append(out.Spans, e)
 	}
 	return out
+}
+
+// identify returns an ID for each row: its own, or one that is free for a server span below the client that it shares it with.
+func identify(spans []trace.Span, tree trace.Tree) []trace.SpanID {
+	ids := make([]trace.SpanID, len(tree.Rows))
+	taken := map[trace.SpanID]bool{}
+	for i, r := range tree.Rows {
+		ids[i] = r.ID
+		taken[r.ID] = true
+	}
+	next := uint64(0)
+	for i, r := range tree.Rows {
+		if r.Parent < 0 || r.Span < 0 || tree.Rows[r.Parent].ID != r.ID || spans[r.Span].Kind != trace.KindServer {
+			continue
+		}
+		for free := false; !free; free = !taken[ids[i]] {
+			next++
+			binary.BigEndian.PutUint64(ids[i][:], next)
+		}
+	}
+	return ids
+}
+
+// FormatID returns a trace ID as Jaeger writes it: 16 digits if the first half is zero, else 32.
+func FormatID(id trace.ID) string {
+	if [8]byte(id[:8]) == [8]byte{} {
+		return hex.EncodeToString(id[8:])
+	}
+	return id.String()
 }
 
 func process(r *trace.Resource) Process {
@@ -92,16 +147,23 @@ func process(r *trace.Resource) Process {
 	return p
 }
 
-func encode(s *trace.Span, process string) Span {
+func encode(s *trace.Span, id, parent trace.SpanID) Span {
 	out := Span{
-		TraceID: s.TraceID.String(), SpanID: s.ID.String(), Flags: s.Flags & 0xff, OperationName: s.Name, References: []Reference{},
-		StartTime: s.Start / 1000, Duration: uint64(s.Duration()) / 1000, Logs: []Log{}, ProcessID: process, Tags: tags(s),
+		TraceID: FormatID(s.TraceID), SpanID: id.String(), Flags: s.Flags & flagSampled, OperationName: s.Name, References: []Reference{},
+		StartTime: s.Start / 1000, Logs: []Log{}, Tags: tags(s),
 	}
-	if !s.Parent.IsZero() {
-		out.References = append(out.References, Reference{"CHILD_OF", out.TraceID, s.Parent.String()})
+	if s.End > s.Start {
+		out.Duration = (s.End - s.Start) / 1000
+	}
+	if !parent.IsZero() {
+		out.References = append(out.References, Reference{"CHILD_OF", out.TraceID, parent.String()})
 	}
 	for _, l := range s.Links {
-		out.References = append(out.References, Reference{"FOLLOWS_FROM", l.TraceID.String(), l.SpanID.String()})
+		if !parent.IsZero() && l.TraceID == s.TraceID && l.SpanID == s.Parent { // tells more of the parent: in what way it is one
+			out.References[0].RefType = refType(l)
+			continue
+		}
+		out.References = append(out.References, Reference{refType(l), FormatID(l.TraceID), l.SpanID.String()})
 	}
 	for _, e := range s.Events {
 		log := Log{Timestamp: e.Time / 1000, Fields: []KeyValue{}}
@@ -114,6 +176,17 @@ func encode(s *trace.Span, process string) Span {
 		out.Logs = append(out.Logs, log)
 	}
 	return out
+}
+
+// flagSampled is the one W3C flag that Jaeger shows.
+const flagSampled = 1
+
+// refType returns what a link is: FOLLOWS_FROM unless the attribute that OpenTracing's bridge sets says otherwise.
+func refType(l trace.Link) string {
+	if v, ok := trace.Get(l.Attrs, "opentracing.ref_type"); ok && v.Text() == "child_of" {
+		return "CHILD_OF"
+	}
+	return "FOLLOWS_FROM"
 }
 
 func tags(s *trace.Span) []KeyValue {
@@ -148,6 +221,9 @@ func tags(s *trace.Span) []KeyValue {
 	return out
 }
 
+// maxSafe is the largest integer that a browser's numbers hold exactly; Jaeger writes what is beyond it as text.
+const maxSafe = 1<<53 - 1
+
 func text(k, v string) KeyValue { return KeyValue{k, "string", v} }
 
 func keyValue(a trace.Attr) KeyValue {
@@ -155,6 +231,9 @@ func keyValue(a trace.Attr) KeyValue {
 	case trace.TypeBool:
 		return KeyValue{a.Key, "bool", a.Value.Bool()}
 	case trace.TypeInt:
+		if i := a.Value.Int(); i > maxSafe || i < -maxSafe {
+			return KeyValue{a.Key, "int64", a.Value.Text()}
+		}
 		return KeyValue{a.Key, "int64", a.Value.Int()}
 	case trace.TypeDouble:
 		if f := a.Value.Double(); f-f == 0 { // JSON has no NaN and no infinity
