@@ -1,10 +1,14 @@
 package receive
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,14 +23,15 @@ type Bodies struct {
 	maxBody int64
 	maxHeld int64
 	held    atomic.Int64
-	buffers sync.Pool // *Body
-	gzips   sync.Pool // *gzip.Reader
-	zstds   sync.Pool // *zstd.Decoder
+	buffers sync.Pool     // *Body
+	gzips   sync.Pool     // *gzip.Reader
+	zstds   sync.Pool     // *zstd.Decoder
+	slots   chan struct{} // who is decompressing
 }
 
 // NewBodies returns a reader of bodies of at most maxBody bytes each, decompressed, and maxHeld bytes together.
 func NewBodies(maxBody, maxHeld int64) *Bodies {
-	b := &Bodies{maxBody: maxBody, maxHeld: maxHeld}
+	b := &Bodies{maxBody: maxBody, maxHeld: maxHeld, slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	b.buffers.New = func() any { return &Body{from: b} }
 	return b
 }
@@ -64,74 +69,120 @@ var errHeld = &trace.Error{Kind: trace.Busy, Msg: "too many bytes are being rece
 var UnsupportedEncoding = trace.Errorf(trace.Invalid, "Content-Encoding is not one of gzip, zstd, identity")
 
 // Read reads and decompresses a request's body. Errors are of kind TooLarge, Busy, or Invalid (UnsupportedEncoding among them).
+//
+// A compressed body is read whole before it is decompressed: a decoder and its window of up to 8 MiB are then never held by a
+// client that sends slowly, and there are never more of them than slots.
 func (r *Bodies) Read(req *http.Request) (*Body, error) {
-	var in io.Reader = req.Body
-	switch req.Header.Get("Content-Encoding") {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		z, _ := r.gzips.Get().(*gzip.Reader)
-		if z == nil {
-			z = new(gzip.Reader)
-		}
-		defer r.gzips.Put(z)
-		if err := z.Reset(req.Body); err != nil {
-			return nil, trace.Errorf(trace.Invalid, "body is not gzip: %v", err)
-		}
-		in = z
-	case "zstd":
-		z, _ := r.zstds.Get().(*zstd.Decoder)
-		if z == nil {
-			var err error
-			if z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20)); err != nil {
-				return nil, err
-			}
-		}
-		defer func() {
-			_ = z.Reset(nil)
-			r.zstds.Put(z)
-		}()
-		if err := z.Reset(req.Body); err != nil {
-			return nil, trace.Errorf(trace.Invalid, "body is not zstd: %v", err)
-		}
-		in = z
+	coding := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding")))
+	switch coding {
+	case "", "identity", "gzip", "x-gzip", "zstd":
 	default:
 		return nil, UnsupportedEncoding
 	}
+	if req.ContentLength > r.maxBody { // of a compressed body as well: it would not become smaller
+		return nil, r.tooLarge()
+	}
+	b, err := r.fill(req.Body, "body cannot be read: %v")
+	if err != nil || coding == "" || coding == "identity" {
+		return b, err
+	}
+	defer b.Release()
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-req.Context().Done():
+		return nil, trace.Errorf(trace.Busy, "the client went away")
+	}
+	if coding == "zstd" {
+		return r.unzstd(b.Bytes)
+	}
+	return r.gunzip(b.Bytes)
+}
+
+func (r *Bodies) gunzip(in []byte) (*Body, error) {
+	z, _ := r.gzips.Get().(*gzip.Reader)
+	if z == nil {
+		z = new(gzip.Reader)
+	}
+	defer r.gzips.Put(z)
+	if err := z.Reset(bytes.NewReader(in)); err != nil {
+		return nil, trace.Errorf(trace.Invalid, "body is not gzip: %v", err)
+	}
+	return r.fill(z, "body is broken gzip: %v")
+}
+
+func (r *Bodies) unzstd(in []byte) (*Body, error) {
+	z, _ := r.zstds.Get().(*zstd.Decoder)
+	if z == nil {
+		var err error
+		if z, err = NewZstd(); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		_ = z.Reset(nil)
+		r.zstds.Put(z)
+	}()
+	if err := z.Reset(bytes.NewReader(in)); err != nil {
+		return nil, trace.Errorf(trace.Invalid, "body is not zstd: %v", err)
+	}
+	return r.fill(z, "body is broken zstd: %v")
+}
+
+// NewZstd returns a decoder that works in its caller's goroutine. RFC 8878 asks for windows of 8 MiB, and warns of larger ones.
+func NewZstd() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+}
+
+func (r *Bodies) tooLarge() error {
+	return trace.Errorf(trace.TooLarge, "body is larger than %d bytes (decompressed); send smaller batches", r.maxBody)
+}
+
+// fill reads all of in. What the buffer may hold is taken from the budget before it grows.
+func (r *Bodies) fill(in io.Reader, broken string) (*Body, error) {
 	b := r.buffers.Get().(*Body)
-	if err := b.fill(in); err != nil {
+	if err := b.fill(in, broken); err != nil {
 		b.Release()
 		return nil, err
 	}
 	return b, nil
 }
 
-// fill reads all of in. What the buffer may hold is taken from the budget before it grows.
-func (b *Body) fill(in io.Reader) error {
+func (b *Body) fill(in io.Reader, broken string) error {
 	for {
 		if len(b.Bytes) == cap(b.Bytes) || b.taken == 0 {
-			size := max(int64(cap(b.Bytes)), 16<<10)
-			if int64(len(b.Bytes)) == size {
-				size *= 2
-			}
-			if b.from.held.Add(size-b.taken) > b.from.maxHeld {
-				b.from.held.Add(b.taken - size)
-				return errHeld
-			}
-			b.taken = size
-			if size > int64(cap(b.Bytes)) {
-				b.Bytes = append(make([]byte, 0, size), b.Bytes...)
+			if err := b.grow(); err != nil {
+				return err
 			}
 		}
 		n, err := in.Read(b.Bytes[len(b.Bytes):cap(b.Bytes)])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
-		if int64(len(b.Bytes)) > b.from.maxBody {
-			return trace.Errorf(trace.TooLarge, "body is larger than %d bytes (decompressed); send smaller batches", b.from.maxBody)
-		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case int64(len(b.Bytes)) > b.from.maxBody:
+			return b.from.tooLarge()
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
-			return trace.Errorf(trace.Invalid, "body cannot be read: %v", err)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return &trace.Error{Kind: trace.Busy, Msg: "body did not arrive in time", After: time.Second}
+		case err != nil:
+			return trace.Errorf(trace.Invalid, broken, err)
 		}
 	}
+}
+
+// grow makes room in the buffer: the first time for what it has, then twice as much each time.
+func (b *Body) grow() error {
+	size := max(int64(cap(b.Bytes)), 16<<10)
+	if int64(len(b.Bytes)) == size {
+		size = min(2*size, max(size+1, b.from.maxBody+1)) // one byte more than may be shows that there is more
+	}
+	if b.from.held.Add(size-b.taken) > b.from.maxHeld {
+		b.from.held.Add(b.taken - size)
+		return errHeld
+	}
+	b.taken = size
+	if size > int64(cap(b.Bytes)) {
+		b.Bytes = append(make([]byte, 0, size), b.Bytes...)
+	}
+	return nil
 }

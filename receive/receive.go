@@ -65,6 +65,14 @@ func (m *Meter) RefuseRequest(protocol, reason string) {
 	m.requests.WithLabelValues(protocol, reason).Inc()
 }
 
+// BodyReason returns the reason for which a body that Read did not take is counted.
+func BodyReason(err error) string {
+	if err == error(UnsupportedEncoding) {
+		return "content_encoding"
+	}
+	return trace.KindOf(err).String()
+}
+
 // Inlet writes one protocol's batches to a sink and counts them.
 type Inlet struct {
 	Protocol string

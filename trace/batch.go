@@ -8,13 +8,22 @@ import (
 // Limits bound what a batch may hold. A span over a limit is refused alone; the rest of its batch is not.
 type Limits struct {
 	SpanBytes int    // one span's OTLP bytes
+	Items     int    // one span's attributes (those of events and links, too), events, links, and elements of arrays and maps; 0: no limit
 	Depth     int    // arrays and maps inside one another
 	Oldest    uint64 // Unix ns: a span that starts before would be expired at once; 0: no limit
 	Newest    uint64 // Unix ns: a span that starts later has a broken clock; 0: no limit
 }
 
 // DefaultLimits are the limits on size; the limits on time depend on the clock and the retention.
-func DefaultLimits() Limits { return Limits{SpanBytes: 16 << 20, Depth: 64} }
+func DefaultLimits() Limits { return Limits{SpanBytes: 16 << 20, Items: 1 << 18, Depth: 64} }
+
+// A request may not be so dense that its index, and the spans made of it, take many times its own memory: an empty
+// attribute is 2 bytes on the wire and 32 in the index. The shortest that says anything (a key of one letter and a value) has 9,
+// the shortest element of an array 4; so no honest request comes near one item in 4 bytes where an attribute counts as two.
+const (
+	itemBytes = 4
+	freeItems = 1 << 16 // so many items are harmless however small
+)
 
 // Reason says why a span was refused; it is the label of a metric.
 type Reason uint8
@@ -27,12 +36,13 @@ const (
 	TooOld                     // older than the retention
 	InTheFuture                // starts later than clocks can differ
 	SpanTooLarge               // over Limits.SpanBytes
+	TooManyItems               // over Limits.Items
 	TooDeep                    // values nested deeper than Limits.Depth
 	NumReasons                 // how many reasons there are
 )
 
 func (r Reason) String() string {
-	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_deep"}[r]
+	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_many_items", "too_deep"}[r]
 }
 
 // Refusals counts the spans of a batch that were refused.
@@ -104,25 +114,32 @@ type Batch struct {
 	InvalidText int // names, keys and texts that are not UTF-8: kept as they are, shown with U+FFFD
 
 	limits Limits
-	span   int // spans seen, refused ones included
+	span   int    // spans seen, refused ones included
+	items  int    // of the whole batch; see itemBytes
+	cut    []Part // refused spans, as fields of their ScopeSpans
 	err    string
 	errAt  int
+	kind   ErrorKind // of err
 }
 
 // Bytes returns the bytes of a part.
 func (b *Batch) Bytes(p Part) []byte { return b.Raw[p.Lo:p.Hi] }
 
-// Index makes the batch the index of raw, which it keeps. Spans over a limit are left out, and Raw is rewritten
-// without them. An error, of kind Invalid, says that raw is no OTLP and at which byte it stops being so; the batch is then empty.
+// Index makes the batch the index of raw, which it keeps. Spans over a limit are left out, and Raw is then a copy
+// without them. An error of kind Invalid says that raw is no OTLP and at which byte it stops being so; one of kind TooLarge, that
+// it is too dense to be handled. The batch is then empty.
+//
+// It takes what the official libraries take, but for three things that no encoder writes: groups, a field of a span or a value
+// with another wire type than its own, and a message that may be there once but comes in pieces, of which the last counts.
 func (b *Batch) Index(raw []byte, limits Limits) error {
 	if uint64(len(raw)) > 1<<31 {
 		return Errorf(TooLarge, "%d bytes of spans in one request; at most 2 GiB can be", len(raw))
 	}
 	b.reset(raw, limits)
 	if !b.traces() {
-		at, msg := b.errAt, b.err
+		at, msg, kind := b.errAt, b.err, b.kind
 		b.reset(nil, limits)
-		return Errorf(Invalid, "not an OTLP traces message: %s at byte %d of %d", msg, at, len(raw))
+		return Errorf(kind, "not an OTLP traces message: %s at byte %d of %d", msg, at, len(raw))
 	}
 	if b.Refused.Total() > 0 {
 		return b.drop(limits)
@@ -133,24 +150,59 @@ func (b *Batch) Index(raw []byte, limits Limits) error {
 func (b *Batch) reset(raw []byte, limits Limits) {
 	b.Raw = raw
 	b.Resources, b.Scopes, b.Spans = b.Resources[:0], b.Scopes[:0], b.Spans[:0]
-	b.Attrs, b.Rest = b.Attrs[:0], b.Rest[:0]
+	b.Attrs, b.Rest, b.cut = b.Attrs[:0], b.Rest[:0], b.cut[:0]
 	b.Refused, b.InvalidText = Refusals{}, 0
-	b.limits, b.span, b.err, b.errAt = limits, 0, "", 0
+	b.limits, b.span, b.items, b.err, b.errAt, b.kind = limits, 0, 0, "", 0, Invalid
 }
 
-// drop encodes what is left anew, so that Raw holds no refused span and means the same when it is read again.
+// drop copies what is left, so that Raw holds no refused span when it is read again, and indexes the copy.
 func (b *Batch) drop(limits Limits) error {
 	refused, invalid := b.Refused, b.InvalidText
-	spans, err := b.Decode()
-	if err != nil {
-		return err
-	}
-	b.reset(AppendTraces(nil, spans), Limits{SpanBytes: limits.SpanBytes, Depth: limits.Depth})
+	limits.Oldest, limits.Newest, limits.Items = 0, 0, 0 // what is left has met them
+	b.reset(without(b.Raw, b.cut), limits)
 	if !b.traces() {
-		return Errorf(Internal, "own encoding is not OTLP: %s at byte %d", b.err, b.errAt)
+		return Errorf(Internal, "own copy is not OTLP: %s at byte %d", b.err, b.errAt)
 	}
 	b.Refused, b.InvalidText = refused, invalid
 	return nil
+}
+
+// without copies a TracesData message without some of its spans, given in order, each as its field in the ScopeSpans lies. All
+// else is copied as it is, fields that are not known here included.
+func without(raw []byte, cut []Part) []byte {
+	return copyFields(make([]byte, 0, len(raw)), raw, Part{0, uint32(len(raw))}, func(dst []byte, rs *field) []byte {
+		if rs.num != 1 {
+			return append(dst, raw[rs.at:rs.end]...)
+		}
+		return appendMessage(dst, 1, func(dst []byte) []byte {
+			return copyFields(dst, raw, Part{uint32(rs.lo), uint32(rs.hi)}, func(dst []byte, ss *field) []byte {
+				if ss.num != 2 {
+					return append(dst, raw[ss.at:ss.end]...)
+				}
+				return appendMessage(dst, 2, func(dst []byte) []byte {
+					return copyFields(dst, raw, Part{uint32(ss.lo), uint32(ss.hi)}, func(dst []byte, f *field) []byte {
+						if len(cut) > 0 && f.at == int(cut[0].Lo) {
+							cut = cut[1:]
+							return dst
+						}
+						return append(dst, raw[f.at:f.end]...)
+					})
+				})
+			})
+		})
+	})
+}
+
+// copyFields calls fn, which appends to dst, with each field of a part of raw that has been read before.
+func copyFields(dst, raw []byte, p Part, fn func(dst []byte, f *field) []byte) []byte {
+	var f field
+	for at := int(p.Lo); at < int(p.Hi); at = f.end {
+		if !readField(raw, at, int(p.Hi), &f) {
+			panic("trace: copying a message that was not indexed")
+		}
+		dst = fn(dst, &f)
+	}
+	return dst
 }
 
 func (b *Batch) fail(at int, msg string) bool {
@@ -158,6 +210,18 @@ func (b *Batch) fail(at int, msg string) bool {
 		b.err, b.errAt = msg, at
 	}
 	return false
+}
+
+// count counts n items more, and returns false when the batch has become too dense.
+func (b *Batch) count(at, n int) bool {
+	b.items += n
+	if b.limits.Items == 0 || b.items <= freeItems+len(b.Raw)/itemBytes {
+		return true
+	}
+	if b.err == "" {
+		b.kind = TooLarge
+	}
+	return b.fail(at, "far more attributes, elements or messages than bytes to fill them; send smaller batches,")
 }
 
 func (b *Batch) traces() bool {
@@ -182,6 +246,9 @@ func (b *Batch) traces() bool {
 func (b *Batch) resourceSpans(at, end int) bool {
 	res := len(b.Resources)
 	b.Resources = append(b.Resources, ResourceRef{})
+	if !b.count(at, 1) {
+		return false
+	}
 	var f field
 	for ; at < end; at = f.end {
 		if !readField(b.Raw, at, end, &f) {
@@ -213,6 +280,9 @@ func (b *Batch) resourceSpans(at, end int) bool {
 func (b *Batch) scopeSpans(at, end, res int) bool {
 	scope := len(b.Scopes)
 	b.Scopes = append(b.Scopes, ScopeRef{})
+	if !b.count(at, 1) {
+		return false
+	}
 	var f field
 	for ; at < end; at = f.end {
 		if !readField(b.Raw, at, end, &f) {
@@ -231,8 +301,12 @@ func (b *Batch) scopeSpans(at, end, res int) bool {
 			}
 			b.Scopes[scope].Body = Part{uint32(f.lo), uint32(f.hi)}
 		case 2:
+			refused := b.Refused.Total()
 			if !b.spanAt(f.lo, f.hi, res, scope) {
 				return false
+			}
+			if b.Refused.Total() > refused {
+				b.cut = append(b.cut, Part{uint32(f.at), uint32(f.end)})
 			}
 		case 3:
 			b.Scopes[scope].SchemaURL = Part{uint32(f.lo), uint32(f.hi)}
@@ -274,7 +348,7 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 	if end-at > b.limits.SpanBytes {
 		return b.refuse(SpanTooLarge, "has %d bytes; at most %d are taken", end-at, b.limits.SpanBytes)
 	}
-	attrLo, restLo := len(b.Attrs), len(b.Rest)
+	attrLo, restLo, items := len(b.Attrs), len(b.Rest), b.items
 	b.Spans = append(b.Spans, SpanRef{})
 	s := &b.Spans[len(b.Spans)-1]
 	s.Resource, s.Scope = uint32(res), uint32(scope)
@@ -314,7 +388,7 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 		case 9:
 			b.Attrs = append(b.Attrs, AttrRef{})
 			ok, d := b.keyValue(f.lo, f.hi, 0, &b.Attrs[len(b.Attrs)-1])
-			if !ok {
+			if !ok || !b.count(at, 1) { // and 1 in keyValue
 				return false
 			}
 			deep = deep || d
@@ -330,13 +404,16 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 			s.Flags = uint32(f.val)
 		case 11, 13:
 			ok, d := b.nested(f.lo, f.hi, f.num == 11)
-			if !ok {
+			if !ok || !b.count(at, 1) {
 				return false
 			}
 			deep = deep || d
 			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
 		default:
 			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
+			if !b.count(at, 1) {
+				return false
+			}
 		}
 	}
 	copy(s.TraceID[:], raw[traceID.Lo:traceID.Hi])
@@ -345,7 +422,8 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 		copy(s.Parent[:], raw[parent.Lo:parent.Hi])
 	}
 	s.AttrHi, s.RestHi = uint32(len(b.Attrs)), uint32(len(b.Rest))
-	if b.valid(s, traceID, spanID, parent, deep) {
+	many := b.limits.Items > 0 && b.items-items > b.limits.Items
+	if b.valid(s, traceID, spanID, parent, deep) && !(many && b.refuse(TooManyItems, "has more than %d attributes, events, links and elements", b.limits.Items)) {
 		return true
 	}
 	b.Spans, b.Attrs, b.Rest = b.Spans[:len(b.Spans)-1], b.Attrs[:attrLo], b.Rest[:restLo]
@@ -427,6 +505,9 @@ func (b *Batch) status(at, end int, s *SpanRef) (ok, rest bool) {
 
 // keyValue reads a KeyValue. deep says that the value is nested deeper than allowed; it was then not looked at further.
 func (b *Batch) keyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
+	if !b.count(at, 1) {
+		return false, false
+	}
 	var f field
 	for ; at < end; at = f.end {
 		if !readField(b.Raw, at, end, &f) {
@@ -508,7 +589,7 @@ func (b *Batch) list(at, end, depth int, kv bool) (ok, deep bool) {
 		var d bool
 		if kv {
 			ok, d = b.keyValue(f.lo, f.hi, depth, &a)
-		} else {
+		} else if ok = b.count(f.lo, 1); ok {
 			ok, d = b.anyValue(f.lo, f.hi, depth, &a)
 		}
 		if !ok {

@@ -27,7 +27,7 @@ func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
 // write 64-bit IDs. The error is of kind Invalid.
 func ParseID(s string) (ID, error) {
 	var id ID
-	if err := parseHex(id[:], s); err != nil {
+	if err := ParseHex(id[:], s); err != nil {
 		return ID{}, Errorf(Invalid, "trace ID %.40q: %v", s, err)
 	}
 	if id.IsZero() {
@@ -39,13 +39,14 @@ func ParseID(s string) (ID, error) {
 // ParseSpanID reads a span ID of 1 to 16 hexadecimal digits. The error is of kind Invalid.
 func ParseSpanID(s string) (SpanID, error) {
 	var id SpanID
-	if err := parseHex(id[:], s); err != nil {
+	if err := ParseHex(id[:], s); err != nil {
 		return SpanID{}, Errorf(Invalid, "span ID %.40q: %v", s, err)
 	}
 	return id, nil
 }
 
-func parseHex(dst []byte, s string) error {
+// ParseHex reads 1 to 2*len(dst) hexadecimal digits into dst, which must be zero; missing leading digits are zero.
+func ParseHex(dst []byte, s string) error {
 	if len(s) == 0 || len(s) > 2*len(dst) {
 		return fmt.Errorf("has %d characters; want 1 to %d hexadecimal digits", len(s), 2*len(dst))
 	}

@@ -19,11 +19,13 @@ type field struct {
 	wire   uint8
 	val    uint64 // varint, fixed64, fixed32
 	lo, hi int    // wireBytes: where the body lies
+	at     int    // first byte of the field, its tag
 	end    int    // first byte behind the field
 }
 
 // readField reads the field at b[at:end]. It returns false if the bytes are no valid field.
 func readField(b []byte, at, end int, f *field) bool {
+	f.at = at
 	tag, at := readVarint(b, at, end)
 	if at < 0 || tag>>3 == 0 || tag>>3 > 1<<29-1 {
 		return false
@@ -73,6 +75,9 @@ func readVarint(b []byte, at, end int) (uint64, int) {
 		at++
 		v |= uint64(c&0x7f) << shift
 		if c < 0x80 {
+			if shift == 63 && c > 1 { // more than 64 bits
+				return 0, -1
+			}
 			return v, at
 		}
 	}

@@ -136,13 +136,8 @@ type Span struct {
 	Scope         *Scope
 }
 
-// Duration returns End - Start, and 0 when End lies before Start.
-func (s *Span) Duration() time.Duration {
-	if s.End < s.Start {
-		return 0
-	}
-	return time.Duration(s.End - s.Start)
-}
+// Duration returns End - Start, and 0 when End lies before Start or more than the 292 years behind it that a Duration can say.
+func (s *Span) Duration() time.Duration { return max(0, time.Duration(s.End-s.Start)) }
 
 // Service returns the name of the service that emitted the span.
 func (s *Span) Service() string { return s.Resource.Service() }

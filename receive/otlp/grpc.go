@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
+	"runtime"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -15,23 +17,28 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // registers itself
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/trace"
 	wire "github.com/clewtrace/clew/wire/otlp"
 )
 
 // GRPC returns a server of OTLP/gRPC that takes messages of at most maxMessage bytes. Requests stay the bytes they are.
 func (r *Receiver) GRPC(maxMessage int) *grpc.Server {
-	encoding.RegisterCompressor(zstdCompressor{})
+	encoding.RegisterCompressor(newZstd())
 	s := grpc.NewServer(
+		grpc.StatsHandler(&undelivered{inlet: &r.grpc}),
+		grpc.InTapHandle(withDeadline),
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(256),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnknownServiceHandler(unknown),
+		grpc.UnknownServiceHandler(r.unknown),
 	)
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "opentelemetry.proto.collector.trace.v1.TraceService",
@@ -42,13 +49,69 @@ func (r *Receiver) GRPC(maxMessage int) *grpc.Server {
 	return s
 }
 
-func unknown(_ any, stream grpc.ServerStream) error {
-	method, _ := grpc.MethodFromServerStream(stream)
-	return status.Errorf(codes.Unimplemented, "Clew takes traces only, not %s; switch that exporter off", method)
+// requestTimeout is how long a request may take, from its headers to its answer. Who sends slowly is cut off then.
+const requestTimeout = 2 * time.Minute
+
+func withDeadline(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	context.AfterFunc(ctx, cancel) // the stream's end cancels the parent, and with it the timer
+	return ctx, nil
 }
 
-func exportGRPC(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+func (r *Receiver) unknown(_ any, stream grpc.ServerStream) error {
+	r.grpc.Meter.RefuseRequest(r.grpc.Protocol, "not_traces")
+	method, _ := grpc.MethodFromServerStream(stream)
+	return status.Errorf(codes.Unimplemented, "Clew takes traces only, not %.100s; switch that exporter off", method)
+}
+
+const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+// undelivered counts the requests that gRPC refuses before they get to exportGRPC: too large, not to be decompressed, cut off.
+type undelivered struct{ inlet *receive.Inlet }
+
+type deliveredKey struct{}
+
+func (u *undelivered) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if info.FullMethodName != exportMethod {
+		return ctx
+	}
+	return context.WithValue(ctx, deliveredKey{}, new(bool))
+}
+
+func (u *undelivered) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	end, ok := s.(*stats.End)
+	delivered, _ := ctx.Value(deliveredKey{}).(*bool)
+	if !ok || delivered == nil || *delivered || end.Error == nil {
+		return
+	}
+	reason := "undecodable"
+	switch status.Code(end.Error) {
+	case codes.ResourceExhausted:
+		reason = trace.TooLarge.String()
+	case codes.Unimplemented:
+		reason = "content_encoding"
+	case codes.Canceled, codes.DeadlineExceeded:
+		reason = "cut_off"
+	}
+	u.inlet.Meter.RefuseRequest(u.inlet.Protocol, reason)
+}
+
+func (u *undelivered) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (u *undelivered) HandleConn(context.Context, stats.ConnStats) {}
+
+func exportGRPC(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (out any, err error) {
 	r := srv.(*Receiver)
+	if delivered, ok := ctx.Value(deliveredKey{}).(*bool); ok {
+		*delivered = true
+	}
+	defer func() { // net/http does so for the others; gRPC would let the process die
+		if p := recover(); p != nil {
+			r.log.Error("request panicked", "protocol", r.grpc.Protocol, "panic", p, "stack", string(debug.Stack()))
+			r.grpc.Meter.RefuseRequest(r.grpc.Protocol, trace.Internal.String())
+			err = status.Error(codes.Internal, "internal error; see Clew's log")
+		}
+	}()
 	var req rawMessage
 	if err := decode(&req); err != nil {
 		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, "undecodable")
@@ -122,30 +185,49 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// zstdCompressor makes zstd known to gRPC, which has only gzip of its own.
-type zstdCompressor struct{}
+// zstdCompressor makes zstd known to gRPC, which has only gzip of its own. As in receive.Bodies there are never more decoders
+// at work than slots, since each may have a window of 8 MiB. gRPC reads a message whole before it decompresses it, and stops at its limit.
+type zstdCompressor struct {
+	slots    chan struct{}
+	decoders sync.Pool // *zstd.Decoder
+}
 
-func (zstdCompressor) Name() string { return "zstd" }
+func newZstd() *zstdCompressor {
+	return &zstdCompressor{slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
+}
 
-func (zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
+func (*zstdCompressor) Name() string { return "zstd" }
+
+func (*zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
 	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 }
 
-func (zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderMaxMemory(math.MaxInt32))
+func (c *zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
+	c.slots <- struct{}{}
+	z, _ := c.decoders.Get().(*zstd.Decoder)
+	var err error
+	if z == nil {
+		z, err = receive.NewZstd()
+	}
+	if err == nil {
+		err = z.Reset(r)
+	}
 	if err != nil {
+		<-c.slots
 		return nil, err
 	}
-	return &closingReader{z}, nil
+	return &decoding{z, c}, nil
 }
 
-// closingReader frees the decoder at the end of the message.
-type closingReader struct{ z *zstd.Decoder }
+// decoding is one message being decompressed. gRPC closes it.
+type decoding struct {
+	*zstd.Decoder
+	c *zstdCompressor
+}
 
-func (c *closingReader) Read(p []byte) (int, error) {
-	n, err := c.z.Read(p)
-	if err != nil {
-		c.z.Close()
-	}
-	return n, err
+func (d *decoding) Close() error {
+	_ = d.Reset(nil)
+	d.c.decoders.Put(d.Decoder)
+	<-d.c.slots
+	return nil
 }

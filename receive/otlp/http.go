@@ -42,10 +42,12 @@ func (r *Receiver) HTTP() http.Handler {
 	mux.HandleFunc("/v1/traces", r.export)
 	for _, signal := range []string{"metrics", "logs", "profiles"} {
 		mux.HandleFunc("/v1/"+signal, func(w http.ResponseWriter, req *http.Request) {
+			r.http.Meter.RefuseRequest(r.http.Protocol, "not_traces")
 			answer{w: w, json: isJSON(req)}.refuse(http.StatusNotFound, codes.Unimplemented, "Clew takes traces only; switch the exporter of "+signal+" off")
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		r.http.Meter.RefuseRequest(r.http.Protocol, "path")
 		answer{w: w, json: isJSON(req)}.refuse(http.StatusNotFound, codes.NotFound, fmt.Sprintf("nothing is at %.100s; spans go to /v1/traces", req.URL.Path))
 	})
 	return receive.CORS(r.origins, mux)
@@ -59,6 +61,7 @@ func isJSON(req *http.Request) bool {
 func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	a := answer{w: w}
 	if req.Method != http.MethodPost {
+		r.http.Meter.RefuseRequest(r.http.Protocol, "method")
 		w.Header().Set("Allow", "POST")
 		a.refuse(http.StatusMethodNotAllowed, codes.Unimplemented, "send spans with POST")
 		return
@@ -75,7 +78,7 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	}
 	body, err := r.bodies.Read(req)
 	if err != nil {
-		r.http.Meter.RefuseRequest(r.http.Protocol, trace.KindOf(err).String())
+		r.http.Meter.RefuseRequest(r.http.Protocol, receive.BodyReason(err))
 		if err == error(receive.UnsupportedEncoding) {
 			a.refuse(http.StatusUnsupportedMediaType, codes.InvalidArgument, err.Error())
 			return
@@ -86,7 +89,18 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	defer body.Release()
 	b := r.batches.Get().(*trace.Batch)
 	defer r.put(b)
-	if err := r.index(b, body.Bytes, a.json); err != nil {
+	raw := body.Bytes
+	if a.json {
+		release, binary, err := r.transcode(raw)
+		if err != nil {
+			r.http.Meter.RefuseRequest(r.http.Protocol, trace.KindOf(err).String())
+			r.fail(a, err)
+			return
+		}
+		defer release()
+		raw = binary
+	}
+	if err := r.http.Index(b, raw); err != nil {
 		r.fail(a, err)
 		return
 	}
@@ -97,16 +111,17 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	a.accept(b)
 }
 
-func (r *Receiver) index(b *trace.Batch, body []byte, json bool) error {
-	if json {
-		spans, err := wire.DecodeJSON(body)
-		if err != nil {
-			r.http.Meter.RefuseRequest(r.http.Protocol, trace.KindOf(err).String())
-			return err
-		}
-		body = trace.AppendTraces(nil, spans)
+// transcode returns the binary form of a JSON body, whose memory is counted as held until it is released.
+func (r *Receiver) transcode(body []byte) (release func(), binary []byte, err error) {
+	release, err = r.bodies.Hold(int64(len(body)))
+	if err != nil {
+		return nil, nil, err
 	}
-	return r.http.Index(b, body)
+	if binary, err = wire.AppendBinary(make([]byte, 0, len(body)), body); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return release, binary, nil
 }
 
 // put keeps a batch for the next request, but not the memory of an unusually large one.

@@ -36,19 +36,26 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	body, err := r.bodies.Read(req)
 	if err != nil {
-		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, trace.KindOf(err).String())
+		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, receive.BodyReason(err))
 		r.fail(w, err)
 		return
 	}
 	defer body.Release()
-	spans, err := wire.DecodeJSON(body.Bytes, time.Now())
+	release, err := r.bodies.Hold(2 * int64(len(body.Bytes))) // its binary form, by service and then in one piece
+	if err != nil {
+		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, trace.KindOf(err).String())
+		r.fail(w, err)
+		return
+	}
+	defer release()
+	raw, err := wire.AppendBinary(nil, body.Bytes, time.Now(), r.inlet.Limits())
 	if err != nil {
 		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, trace.KindOf(err).String())
 		r.fail(w, err)
 		return
 	}
 	var b trace.Batch
-	if err := r.inlet.Index(&b, trace.AppendTraces(nil, spans)); err != nil {
+	if err := r.inlet.Index(&b, raw); err != nil {
 		r.fail(w, err)
 		return
 	}
@@ -58,7 +65,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if b.Refused.Total() > 0 { // Zipkin has no answer for it; a person with curl sees it
 		w.WriteHeader(http.StatusAccepted)
-		_, _ = fmt.Fprintf(w, "%d of %d spans were refused; the first: %s\n", b.Refused.Total(), len(spans), b.Refused.First)
+		_, _ = fmt.Fprintf(w, "%d of %d spans were refused; the first: %s\n", b.Refused.Total(), b.Refused.Total()+len(b.Spans), b.Refused.First)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)

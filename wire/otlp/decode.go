@@ -1,4 +1,4 @@
-// Package otlp turns OTLP/JSON into spans and back, and writes OTLP's answers.
+// Package otlp turns OTLP/JSON into OTLP's binary form, spans into OTLP/JSON, and writes OTLP's answers.
 //
 // The binary form needs no package of its own: it is the form of a trace.Batch. Source: the OTLP specification 1.x, "JSON
 // Protobuf Encoding", and opentelemetry-proto.
@@ -7,294 +7,356 @@ package otlp
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
 
-// DecodeJSON reads an ExportTraceServiceRequest in OTLP/JSON. IDs that are no hexadecimal become zero, so that
-// indexing the batch refuses their spans alone. Errors are of kind Invalid and say where.
+// DecodeJSON reads an ExportTraceServiceRequest in OTLP/JSON. Spans over trace.DefaultLimits are left out. Errors are of kind Invalid
+// and say where.
 func DecodeJSON(b []byte) ([]trace.Span, error) {
-	var req jsonTraces
-	if err := json.Unmarshal(b, &req); err != nil {
-		return nil, trace.Errorf(trace.Invalid, "not OTLP/JSON: %s", explain(err))
-	}
-	var spans []trace.Span
-	for i := range req.ResourceSpans {
-		rs := &req.ResourceSpans[i]
-		res := &trace.Resource{Attrs: attrs(rs.Resource.Attributes), Dropped: rs.Resource.Dropped, SchemaURL: rs.SchemaURL}
-		for j := range rs.ScopeSpans {
-			ss := &rs.ScopeSpans[j]
-			scope := &trace.Scope{
-				Name: ss.Scope.Name, Version: ss.Scope.Version, Attrs: attrs(ss.Scope.Attributes), Dropped: ss.Scope.Dropped, SchemaURL: ss.SchemaURL,
-			}
-			for k := range ss.Spans {
-				s := ss.Spans[k].span()
-				s.Resource, s.Scope = res, scope
-				spans = append(spans, s)
-			}
-		}
-	}
-	return spans, nil
-}
-
-// explain turns encoding/json's errors into what a sender can act on.
-func explain(err error) string {
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Sprintf("%v, at byte %d", e, e.Offset)
-	}
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("%s cannot be a %s, at byte %d", e.Field, e.Value, e.Offset)
-	}
-	return err.Error()
-}
-
-type jsonTraces struct {
-	ResourceSpans []struct {
-		Resource struct {
-			Attributes []jsonAttr `json:"attributes"`
-			Dropped    uint32     `json:"droppedAttributesCount"`
-		} `json:"resource"`
-		ScopeSpans []struct {
-			Scope struct {
-				Name       string     `json:"name"`
-				Version    string     `json:"version"`
-				Attributes []jsonAttr `json:"attributes"`
-				Dropped    uint32     `json:"droppedAttributesCount"`
-			} `json:"scope"`
-			Spans     []jsonSpan `json:"spans"`
-			SchemaURL string     `json:"schemaUrl"`
-		} `json:"scopeSpans"`
-		SchemaURL string `json:"schemaUrl"`
-	} `json:"resourceSpans"`
-}
-
-type jsonSpan struct {
-	TraceID       jsonID      `json:"traceId"`
-	SpanID        jsonID      `json:"spanId"`
-	Parent        jsonID      `json:"parentSpanId"`
-	State         string      `json:"traceState"`
-	Flags         uint32      `json:"flags"`
-	Name          string      `json:"name"`
-	Kind          jsonKind    `json:"kind"`
-	Start         jsonUint    `json:"startTimeUnixNano"`
-	End           jsonUint    `json:"endTimeUnixNano"`
-	Attributes    []jsonAttr  `json:"attributes"`
-	Dropped       uint32      `json:"droppedAttributesCount"`
-	Events        []jsonEvent `json:"events"`
-	DroppedEvents uint32      `json:"droppedEventsCount"`
-	Links         []jsonLink  `json:"links"`
-	DroppedLinks  uint32      `json:"droppedLinksCount"`
-	Status        struct {
-		Message string     `json:"message"`
-		Code    jsonStatus `json:"code"`
-	} `json:"status"`
-}
-
-type jsonEvent struct {
-	Time       jsonUint   `json:"timeUnixNano"`
-	Name       string     `json:"name"`
-	Attributes []jsonAttr `json:"attributes"`
-	Dropped    uint32     `json:"droppedAttributesCount"`
-}
-
-type jsonLink struct {
-	TraceID    jsonID     `json:"traceId"`
-	SpanID     jsonID     `json:"spanId"`
-	State      string     `json:"traceState"`
-	Flags      uint32     `json:"flags"`
-	Attributes []jsonAttr `json:"attributes"`
-	Dropped    uint32     `json:"droppedAttributesCount"`
-}
-
-func (j *jsonSpan) span() trace.Span {
-	s := trace.Span{
-		State: j.State, Flags: j.Flags, Name: j.Name, Kind: trace.Kind(j.Kind), Start: uint64(j.Start), End: uint64(j.End),
-		Attrs: attrs(j.Attributes), Dropped: j.Dropped, DroppedEvents: j.DroppedEvents, DroppedLinks: j.DroppedLinks,
-		Status: trace.StatusCode(j.Status.Code), StatusMessage: j.Status.Message,
-	}
-	copyID(s.TraceID[:], j.TraceID)
-	copyID(s.ID[:], j.SpanID)
-	copyID(s.Parent[:], j.Parent)
-	for i := range j.Events {
-		e := &j.Events[i]
-		s.Events = append(s.Events, trace.Event{Time: uint64(e.Time), Name: e.Name, Attrs: attrs(e.Attributes), Dropped: e.Dropped})
-	}
-	for i := range j.Links {
-		l := &j.Links[i]
-		link := trace.Link{State: l.State, Flags: l.Flags, Attrs: attrs(l.Attributes), Dropped: l.Dropped}
-		copyID(link.TraceID[:], l.TraceID)
-		copyID(link.SpanID[:], l.SpanID)
-		s.Links = append(s.Links, link)
-	}
-	return s
-}
-
-// copyID leaves dst zero unless id has its length.
-func copyID(dst []byte, id jsonID) {
-	if len(id) == len(dst) {
-		copy(dst, id)
-	}
-}
-
-// jsonID is an ID in hexadecimal digits; nil if it is not.
-type jsonID []byte
-
-func (id *jsonID) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil // a number, say: refused as a bad ID
-	}
-	if raw, err := hex.DecodeString(s); err == nil {
-		*id = raw
-	}
-	return nil
-}
-
-// jsonUint is a 64-bit number, as a number or in quotes.
-type jsonUint uint64
-
-func (u *jsonUint) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
-	if s == "null" || s == "" {
-		return nil
-	}
-	v, err := strconv.ParseUint(s, 10, 64)
+	raw, err := AppendBinary(nil, b)
 	if err != nil {
-		f, ferr := strconv.ParseFloat(s, 64) // 1.7e18 is a JSON number, too
-		if ferr != nil || f < 0 || f >= math.MaxUint64 {
-			return fmt.Errorf("%.40s is not an unsigned 64-bit number", b)
+		return nil, err
+	}
+	var batch trace.Batch
+	if err := batch.Index(raw, trace.DefaultLimits()); err != nil {
+		return nil, err
+	}
+	return batch.Decode()
+}
+
+// AppendBinary appends an ExportTraceServiceRequest, given in OTLP/JSON, in its binary form, which is never the longer of the two.
+// What breaks a limit of trace.Batch breaks it there, too: an ID that is not hexadecimal is left out, so that its span alone is
+// refused. Errors are of kind Invalid and say where.
+func AppendBinary(dst, b []byte) ([]byte, error) {
+	t := transcoder{r: wire.NewJSON(b), out: dst}
+	t.r.Object(func(key []byte) {
+		if string(key) == "resourceSpans" {
+			t.messages(1, t.resourceSpans)
+		} else {
+			t.r.Skip()
 		}
-		v = uint64(f)
+	})
+	t.r.End()
+	if err := t.r.Err(); err != nil {
+		return nil, trace.Errorf(trace.Invalid, "not OTLP/JSON: %v", err)
 	}
-	*u = jsonUint(v)
-	return nil
+	return t.out, nil
 }
 
-type jsonKind uint8
+// transcoder reads JSON and writes protobuf, field by field, in the order in which they come.
+type transcoder struct {
+	r   *wire.JSON
+	out []byte
+}
 
-func (k *jsonKind) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
-	if v, err := strconv.ParseUint(s, 10, 32); err == nil {
-		if v <= uint64(trace.KindConsumer) {
-			*k = jsonKind(v)
+// message writes a field whose body fn writes; null writes none. The length is put in front of the body when it is known.
+func (t *transcoder) message(num protowire.Number, fn func()) {
+	if t.r.Null() {
+		return
+	}
+	t.out = protowire.AppendTag(t.out, num, protowire.BytesType)
+	at := len(t.out)
+	fn()
+	n := len(t.out) - at
+	var length [10]byte
+	head := protowire.AppendVarint(length[:0], uint64(n))
+	t.out = append(t.out, head...)
+	copy(t.out[at+len(head):], t.out[at:at+n])
+	copy(t.out[at:], head)
+}
+
+// messages writes a field for each element of an array, whose members member writes.
+func (t *transcoder) messages(num protowire.Number, member func(key []byte)) {
+	t.r.Array(func() { t.message(num, func() { t.r.Object(member) }) })
+}
+
+func (t *transcoder) bytes(num protowire.Number, b []byte) {
+	if len(b) > 0 {
+		t.out = protowire.AppendBytes(protowire.AppendTag(t.out, num, protowire.BytesType), b)
+	}
+}
+
+func (t *transcoder) varint(num protowire.Number, v uint64) {
+	if v != 0 {
+		t.out = protowire.AppendVarint(protowire.AppendTag(t.out, num, protowire.VarintType), v)
+	}
+}
+
+func (t *transcoder) fixed64(num protowire.Number, v uint64) {
+	if v != 0 {
+		t.out = protowire.AppendFixed64(protowire.AppendTag(t.out, num, protowire.Fixed64Type), v)
+	}
+}
+
+func (t *transcoder) fixed32(num protowire.Number, v uint64) {
+	if v != 0 {
+		t.out = protowire.AppendFixed32(protowire.AppendTag(t.out, num, protowire.Fixed32Type), uint32(v))
+	}
+}
+
+// id writes an ID given in hexadecimal digits, whatever its length; what is none is left out.
+func (t *transcoder) id(num protowire.Number) {
+	if !t.r.IsText() {
+		t.r.Skip()
+		return
+	}
+	s := t.r.Text()
+	var id [64]byte
+	if len(s) <= 2*len(id) {
+		if n, err := hex.Decode(id[:], s); err == nil {
+			t.bytes(num, id[:n])
 		}
-		return nil
 	}
-	if v, ok := trace.ParseKind(strings.TrimPrefix(s, "SPAN_KIND_")); ok {
-		*k = jsonKind(v)
-	}
-	return nil // what is unknown is unspecified, as in the binary form
 }
 
-type jsonStatus uint8
-
-func (c *jsonStatus) UnmarshalJSON(b []byte) error {
-	switch strings.Trim(string(b), `"`) {
-	case "1", "STATUS_CODE_OK":
-		*c = jsonStatus(trace.StatusOK)
-	case "2", "STATUS_CODE_ERROR":
-		*c = jsonStatus(trace.StatusError)
-	}
-	return nil
-}
-
-type jsonAttr struct {
-	Key   string    `json:"key"`
-	Value jsonValue `json:"value"`
-}
-
-func attrs(js []jsonAttr) []trace.Attr {
-	if len(js) == 0 {
-		return nil
-	}
-	out := make([]trace.Attr, len(js))
-	for i := range js {
-		out[i] = trace.Attr{Key: js[i].Key, Value: js[i].Value.v}
-	}
-	return out
-}
-
-type jsonValue struct{ v trace.Value }
-
-func (j *jsonValue) UnmarshalJSON(b []byte) error {
-	var any struct {
-		String *string     `json:"stringValue"`
-		Bool   *bool       `json:"boolValue"`
-		Int    *jsonInt    `json:"intValue"`
-		Double *jsonDouble `json:"doubleValue"`
-		Array  *struct {
-			Values []jsonValue `json:"values"`
-		} `json:"arrayValue"`
-		Map *struct {
-			Values []jsonAttr `json:"values"`
-		} `json:"kvlistValue"`
-		Bytes *string `json:"bytesValue"`
-	}
-	if err := json.Unmarshal(b, &any); err != nil {
-		return err
-	}
-	switch {
-	case any.String != nil:
-		j.v = trace.String(*any.String)
-	case any.Bool != nil:
-		j.v = trace.Bool(*any.Bool)
-	case any.Int != nil:
-		j.v = trace.Int(int64(*any.Int))
-	case any.Double != nil:
-		j.v = trace.Double(float64(*any.Double))
-	case any.Array != nil:
-		vs := make([]trace.Value, len(any.Array.Values))
-		for i := range vs {
-			vs[i] = any.Array.Values[i].v
+// enum writes a number or a name. A name that is not known is 0, as it would be for who reads the binary form.
+func (t *transcoder) enum(num protowire.Number, named func(name string) uint64) {
+	if !t.r.IsText() {
+		if v := t.r.Int(); v >= math.MinInt32 && v <= math.MaxInt32 {
+			t.varint(num, uint64(v))
 		}
-		j.v = trace.Array(vs...)
-	case any.Map != nil:
-		j.v = trace.Map(attrs(any.Map.Values)...)
-	case any.Bytes != nil:
-		raw, err := decodeBase64(*any.Bytes)
-		if err != nil {
-			return fmt.Errorf("bytesValue: %w", err)
-		}
-		j.v = trace.Bytes(raw)
+		return
 	}
-	return nil
+	s := string(t.r.Text())
+	if v, err := strconv.ParseInt(s, 10, 32); err == nil {
+		t.varint(num, uint64(v))
+		return
+	}
+	t.varint(num, named(s))
 }
 
-// decodeBase64 takes the standard and the URL alphabet, with and without padding, as protobuf's JSON mapping asks.
-func decodeBase64(s string) ([]byte, error) {
-	s = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(s), "=")
-	return base64.RawStdEncoding.DecodeString(s)
+func kindNamed(name string) uint64 {
+	k, _ := trace.ParseKind(strings.TrimPrefix(name, "SPAN_KIND_"))
+	return uint64(k)
 }
 
-type jsonInt int64
+func statusNamed(name string) uint64 {
+	switch name {
+	case "STATUS_CODE_OK":
+		return uint64(trace.StatusOK)
+	case "STATUS_CODE_ERROR":
+		return uint64(trace.StatusError)
+	}
+	return uint64(trace.StatusUnset)
+}
 
-func (i *jsonInt) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
-	v, err := strconv.ParseInt(s, 10, 64)
+func (t *transcoder) resourceSpans(key []byte) {
+	switch string(key) {
+	case "resource":
+		t.message(1, func() { t.r.Object(t.resource) })
+	case "scopeSpans":
+		t.messages(2, t.scopeSpans)
+	case "schemaUrl":
+		t.bytes(3, t.r.Text())
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) resource(key []byte) {
+	switch string(key) {
+	case "attributes":
+		t.attributes(1)
+	case "droppedAttributesCount":
+		t.varint(2, t.r.Uint(32))
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) scopeSpans(key []byte) {
+	switch string(key) {
+	case "scope":
+		t.message(1, func() { t.r.Object(t.scope) })
+	case "spans":
+		t.messages(2, t.span)
+	case "schemaUrl":
+		t.bytes(3, t.r.Text())
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) scope(key []byte) {
+	switch string(key) {
+	case "name":
+		t.bytes(1, t.r.Text())
+	case "version":
+		t.bytes(2, t.r.Text())
+	case "attributes":
+		t.attributes(3)
+	case "droppedAttributesCount":
+		t.varint(4, t.r.Uint(32))
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) span(key []byte) {
+	switch string(key) {
+	case "traceId":
+		t.id(1)
+	case "spanId":
+		t.id(2)
+	case "traceState":
+		t.bytes(3, t.r.Text())
+	case "parentSpanId":
+		t.id(4)
+	case "name":
+		t.bytes(5, t.r.Text())
+	case "kind":
+		t.enum(6, kindNamed)
+	case "startTimeUnixNano":
+		t.fixed64(7, t.r.Uint(64))
+	case "endTimeUnixNano":
+		t.fixed64(8, t.r.Uint(64))
+	case "attributes":
+		t.attributes(9)
+	case "droppedAttributesCount":
+		t.varint(10, t.r.Uint(32))
+	case "events":
+		t.messages(11, t.event)
+	case "droppedEventsCount":
+		t.varint(12, t.r.Uint(32))
+	case "links":
+		t.messages(13, t.link)
+	case "droppedLinksCount":
+		t.varint(14, t.r.Uint(32))
+	case "status":
+		t.message(15, func() { t.r.Object(t.status) })
+	case "flags":
+		t.fixed32(16, t.r.Uint(32))
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) event(key []byte) {
+	switch string(key) {
+	case "timeUnixNano":
+		t.fixed64(1, t.r.Uint(64))
+	case "name":
+		t.bytes(2, t.r.Text())
+	case "attributes":
+		t.attributes(3)
+	case "droppedAttributesCount":
+		t.varint(4, t.r.Uint(32))
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) link(key []byte) {
+	switch string(key) {
+	case "traceId":
+		t.id(1)
+	case "spanId":
+		t.id(2)
+	case "traceState":
+		t.bytes(3, t.r.Text())
+	case "attributes":
+		t.attributes(4)
+	case "droppedAttributesCount":
+		t.varint(5, t.r.Uint(32))
+	case "flags":
+		t.fixed32(6, t.r.Uint(32))
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) status(key []byte) {
+	switch string(key) {
+	case "message":
+		t.bytes(2, t.r.Text())
+	case "code":
+		t.enum(3, statusNamed)
+	default:
+		t.r.Skip()
+	}
+}
+
+func (t *transcoder) attributes(num protowire.Number) { t.keyValues(num, 0) }
+
+func (t *transcoder) keyValues(num protowire.Number, depth int) {
+	t.messages(num, func(key []byte) {
+		switch string(key) {
+		case "key":
+			t.bytes(1, t.r.Text())
+		case "value":
+			t.message(2, func() { t.value(depth) })
+		default:
+			t.r.Skip()
+		}
+	})
+}
+
+// maxValueDepth is how deep values are written. A span with a deeper one is refused for it, so that the rest does not matter.
+const maxValueDepth = 64
+
+// value writes the body of an AnyValue. Inside a oneof what is empty is something, too.
+func (t *transcoder) value(depth int) {
+	t.r.Object(func(key []byte) {
+		if t.r.Null() {
+			return
+		}
+		switch string(key) {
+		case "stringValue":
+			t.out = protowire.AppendBytes(protowire.AppendTag(t.out, 1, protowire.BytesType), t.r.Text())
+		case "boolValue":
+			t.out = protowire.AppendVarint(protowire.AppendTag(t.out, 2, protowire.VarintType), protowire.EncodeBool(t.r.Bool()))
+		case "intValue":
+			t.out = protowire.AppendVarint(protowire.AppendTag(t.out, 3, protowire.VarintType), uint64(t.r.Int()))
+		case "doubleValue":
+			t.out = protowire.AppendFixed64(protowire.AppendTag(t.out, 4, protowire.Fixed64Type), math.Float64bits(t.r.Double()))
+		case "arrayValue":
+			t.list(5, depth, func() { t.r.Array(func() { t.element(depth + 1) }) })
+		case "kvlistValue":
+			t.list(6, depth, func() { t.keyValues(1, depth+1) })
+		case "bytesValue":
+			t.base64(7)
+		default:
+			t.r.Skip()
+		}
+	})
+}
+
+// element writes an element of an array; null, which JSON's users write for it, is the empty value.
+func (t *transcoder) element(depth int) {
+	if t.r.Null() {
+		t.out = protowire.AppendBytes(protowire.AppendTag(t.out, 1, protowire.BytesType), nil)
+		return
+	}
+	t.message(1, func() { t.value(depth) })
+}
+
+// list writes an ArrayValue or KeyValueList, whose values fn reads.
+func (t *transcoder) list(num protowire.Number, depth int, fn func()) {
+	t.message(num, func() {
+		t.r.Object(func(key []byte) {
+			if string(key) == "values" && depth < maxValueDepth {
+				fn()
+			} else {
+				t.r.Skip()
+			}
+		})
+	})
+}
+
+// base64 writes bytes, which come in the standard or the URL alphabet, with or without padding, as protobuf's JSON mapping asks.
+func (t *transcoder) base64(num protowire.Number) {
+	s := strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(string(t.r.Text())), "=")
+	b, err := base64.RawStdEncoding.DecodeString(s)
 	if err != nil {
-		f, ferr := strconv.ParseFloat(s, 64)
-		if ferr != nil || f != math.Trunc(f) || math.Abs(f) > 1<<63 {
-			return fmt.Errorf("intValue: %.40s is not a 64-bit number", b)
-		}
-		v = int64(f)
+		t.r.Fail("bytesValue is not base64")
+		return
 	}
-	*i = jsonInt(v)
-	return nil
-}
-
-type jsonDouble float64
-
-func (d *jsonDouble) UnmarshalJSON(b []byte) error {
-	v, err := strconv.ParseFloat(strings.Trim(string(b), `"`), 64) // also NaN and Infinity
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return fmt.Errorf("doubleValue: %.40s is not a number", b)
-	}
-	*d = jsonDouble(v)
-	return nil
+	t.out = protowire.AppendBytes(protowire.AppendTag(t.out, num, protowire.BytesType), b)
 }

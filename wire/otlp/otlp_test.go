@@ -122,11 +122,24 @@ func TestDecodeJSONForms(t *testing.T) {
 
 func TestDecodeJSONErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		``:                      "unexpected end",
-		`[]`:                    "array",
-		`{"resourceSpans":[{]}`: "at byte 20",
-		`{"resourceSpans":7}`:   "resourceSpans cannot be a number",
-		`{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}`: "not an unsigned 64-bit number",
+		``:                      "the end instead of an object at byte 0",
+		`[]`:                    "an array instead of an object at byte 0",
+		`{} {}`:                 "an object behind the end of the text at byte 3",
+		`{"resourceSpans":[{]}`: "']' instead of a string at byte 19",
+		`{"resourceSpans":7}`:   "a number instead of an array at byte 17",
+		`{"resourceSpans":[{}`:  "the end instead of , or ]",
+		`{"x":"\ud80"}`:         "broken escape in a string",
+		`{"x":"`:                "string without an end",
+		`{"x":"\`:               "string without an end",
+		"{\"x\":\"\n\"}":        "control character",
+		`{"x":01}`:              "broken number",
+		`{"x":1.}`:              "broken number",
+		`{"x":nul}`:             "a word that is not null",
+		`{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}`:     "\"soon\" is not an unsigned 64-bit number",
+		`{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1}]}]}]}`:         "\"-1\" is not an unsigned 64-bit number",
+		`{"resourceSpans":[{"scopeSpans":[{"spans":[{"flags":4294967296}]}]}]}`:             "\"4294967296\" is not an unsigned 32-bit number",
+		`{"resourceSpans":[{"resource":{"attributes":[{"value":{"bytesValue":"*"}}]}}]}`:    "bytesValue is not base64",
+		`{"resourceSpans":[{"resource":{"attributes":[{"value":{"intValue":"9e18.5"}}]}}]}`: "is not a 64-bit number",
 	} {
 		_, err := DecodeJSON([]byte(in))
 		if trace.KindOf(err) != trace.Invalid || !strings.Contains(err.Error(), want) {
