@@ -4,9 +4,7 @@ package zipkin
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +20,23 @@ type API struct{ engine *query.Engine }
 // Register adds the API's calls to a mux.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 	a := &API{engine}
-	for pattern, h := range map[string]api.Handler{
-		"services": a.services, "spans": a.spans, "remoteServices": a.remoteServices, "traces": a.traces,
-		"trace/{id}": a.trace, "traceMany": a.traceMany, "autocompleteKeys": none, "autocompleteValues": none,
+	for _, c := range []struct {
+		pattern, call string
+		handler       api.Handler
+	}{
+		{"GET /api/v2/services", "services", a.services},
+		{"GET /api/v2/spans", "spans", a.spans},
+		{"GET /api/v2/remoteServices", "remoteServices", a.remoteServices},
+		{"GET /api/v2/traces", "traces", a.traces},
+		{"GET /api/v2/trace/{id}", "trace", a.trace},
+		{"GET /api/v2/traceMany", "traceMany", a.traceMany},
+		{"GET /api/v2/dependencies", "dependencies", a.dependencies},
+		{"GET /api/v2/autocompleteKeys", "autocompleteKeys", none},
+		{"GET /api/v2/autocompleteValues", "autocompleteValues", none},
+		{"/api/v2/", "unknown", unknown},
 	} {
-		h := gate.Wrap("zipkin", strings.TrimSuffix(pattern, "/{id}"), refuse, h)
-		mux.HandleFunc("GET /api/v2/"+pattern, func(w http.ResponseWriter, r *http.Request) {
+		h := gate.Wrap("zipkin", c.call, refuse, c.handler)
+		mux.HandleFunc(c.pattern, func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Origin") != "" { // open for reading, as Zipkin's
 				w.Header().Set("Access-Control-Allow-Origin", "*")
 			}
@@ -36,28 +45,37 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 	}
 }
 
+func unknown(r *http.Request) (api.Answer, error) {
+	return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s", r.Method, r.URL.Path)
+}
+
 func refuse(_ int, e *trace.Error) api.Answer {
-	return api.Answer{Raw: []byte(e.Msg + "\n"), ContentType: "text/plain; charset=utf-8"}
+	return api.Answer{Raw: []byte(e.Msg), ContentType: "text/plain; charset=utf-8"}
 }
 
 func none(*http.Request) (api.Answer, error) { return api.Answer{Value: []string{}}, nil }
 
-// names answers with a sorted list, which may be cached once it is long, as Zipkin's server has it.
-func names(list []string, err error) (api.Answer, error) {
+// names answers with a sorted list. It may be cached once there are more than three services, as Zipkin's server has it: who
+// begins shall see at once what arrived.
+func (a *API) names(r *http.Request, list []string) (api.Answer, error) {
+	services, err := a.engine.Services(r.Context())
+	if err != nil {
+		return api.Answer{}, err
+	}
 	slices.Sort(list)
-	list = slices.Compact(list)
-	if list == nil {
-		list = []string{}
+	out := api.Answer{Value: append([]string{}, slices.Compact(list)...)}
+	if len(services) > 3 {
+		out.Header = map[string]string{"Cache-Control": "max-age=300, must-revalidate"}
 	}
-	a := api.Answer{Value: list}
-	if len(list) > 3 {
-		a.Header = map[string]string{"Cache-Control": "max-age=300, must-revalidate"}
-	}
-	return a, err
+	return out, nil
 }
 
 func (a *API) services(r *http.Request) (api.Answer, error) {
-	return names(a.engine.Services(r.Context()))
+	services, err := a.engine.Services(r.Context())
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return a.names(r, services)
 }
 
 func (a *API) spans(r *http.Request) (api.Answer, error) {
@@ -66,13 +84,16 @@ func (a *API) spans(r *http.Request) (api.Answer, error) {
 		return none(r)
 	}
 	ops, err := a.engine.Operations(r.Context(), service)
+	if err != nil {
+		return api.Answer{}, err
+	}
 	var list []string
 	for _, op := range ops {
 		if op.Name != "" {
 			list = append(list, op.Name)
 		}
 	}
-	return names(list, err)
+	return a.names(r, list)
 }
 
 // recent bounds the traces that are looked at for the remote services of a service.
@@ -84,7 +105,7 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 		return none(r)
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
-	found, err := a.engine.Find(r.Context(), query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}}, Limit: recent})
+	found, err := a.engine.Find(r.Context(), query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}}, Limit: recent, NoCursor: true})
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -96,7 +117,7 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 			}
 		}
 	}
-	return names(list, nil)
+	return a.names(r, list)
 }
 
 func (a *API) trace(r *http.Request) (api.Answer, error) {
@@ -138,7 +159,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 			return api.Answer{}, err
 		}
 		if seen[id] {
-			return api.Answer{}, trace.Errorf(trace.Invalid, "redundant trace ID: %s", s)
+			return api.Answer{}, trace.Errorf(trace.Invalid, "redundant traceId: %s", s)
 		}
 		seen[id] = true
 		t, err := a.engine.Trace(r.Context(), id, trace.Range{})
@@ -176,93 +197,33 @@ func serviceIs(name string) trace.Cond {
 	return trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(name)}
 }
 
-const (
-	defaultLimit    = 10
-	maxLimit        = 20_000
-	defaultLookback = 24 * time.Hour
-)
-
-// parse reads the parameters of a search. As in Zipkin each condition may hold on another span, but all of the named service.
-func parse(form url.Values, now time.Time) (query.Request, error) {
-	req := query.Request{Limit: defaultLimit}
-	var base []trace.Cond
-	if v := form.Get("serviceName"); v != "" {
-		base = append(base, serviceIs(v))
+// dependencies counts the calls between services. Zipkin has them counted beforehand; here the newest traces are read, and a
+// header says so when there were more than are read for one answer.
+func (a *API) dependencies(r *http.Request) (api.Answer, error) {
+	if r.FormValue("endTs") == "" {
+		return api.Answer{}, trace.Errorf(trace.Invalid, "endTs parameter is missing")
 	}
-	with := func(c ...trace.Cond) { req.Scan.Spans = append(req.Scan.Spans, append(slices.Clone(base), c...)) }
-	if v := form.Get("remoteServiceName"); v != "" {
-		with(trace.Cond{Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpText, Value: trace.String(v)})
-	}
-	if v := form.Get("spanName"); v != "" && v != "all" {
-		with(trace.Cond{Field: trace.FieldName, Op: trace.OpEqual, Value: trace.String(v)})
-	}
-	for _, c := range parseAnnotations(form.Get("annotationQuery")) {
-		with(c)
-	}
-	var durations []trace.Cond
-	for name, op := range map[string]trace.Op{"minDuration": trace.OpGreaterEqual, "maxDuration": trace.OpLessEqual} {
-		if us, ok, err := number(form, name); err != nil {
-			return req, err
-		} else if ok {
-			durations = append(durations, trace.Cond{Field: trace.FieldDuration, Op: op, Value: trace.Int(us * 1000)})
-		}
-	}
-	if len(durations) > 0 {
-		with(durations...)
-	}
-	if len(req.Scan.Spans) == 0 && len(base) > 0 {
-		with()
-	}
-	if n, ok, err := number(form, "limit"); err != nil {
-		return req, err
-	} else if ok {
-		if n < 1 || n > maxLimit {
-			return req, trace.Errorf(trace.Invalid, "limit must be 1 to %d", maxLimit)
-		}
-		req.Limit = int(n)
-	}
-	end, lookback := now.UnixMilli(), defaultLookback.Milliseconds()
-	for name, dst := range map[string]*int64{"endTs": &end, "lookback": &lookback} {
-		if ms, ok, err := number(form, name); err != nil {
-			return req, err
-		} else if ok {
-			if ms < 1 {
-				return req, trace.Errorf(trace.Invalid, "%s <= 0", name)
-			}
-			*dst = ms
-		}
-	}
-	req.Scan.Range = trace.Range{From: uint64(max(0, end-lookback)) * 1e6, To: uint64(end)*1e6 + 999_999}
-	return req, nil
-}
-
-func number(form url.Values, name string) (int64, bool, error) {
-	v := form.Get(name)
-	if v == "" {
-		return 0, false, nil
-	}
-	n, err := strconv.ParseInt(v, 10, 53)
+	rng, err := parseRange(r.Form, time.Now())
 	if err != nil {
-		return 0, false, trace.Errorf(trace.Invalid, "Can't convert %.40q to a number for %s", v, name)
+		return api.Answer{}, err
 	}
-	return n, true, nil
-}
-
-// parseAnnotations reads "error and http.path=/x": an annotation's value or a tag's key, or a tag's key and value.
-func parseAnnotations(q string) []trace.Cond {
-	var conds []trace.Cond
-	for part := range strings.SplitSeq(q, " and ") {
-		part = strings.TrimSpace(part)
-		key, value, ok := strings.Cut(part, "=")
-		switch {
-		case part == "":
-		case ok:
-			conds = append(conds, trace.Cond{Field: trace.FieldAttr, Key: key, Op: trace.OpText, Value: trace.String(value)})
-		case part == "error":
-			conds = append(conds, trace.Cond{Field: trace.FieldStatus, Op: trace.OpEqual, Value: trace.Int(int64(trace.StatusError))})
-		default:
-			conds = append(conds, trace.Cond{Field: trace.FieldMark, Key: part, Op: trace.OpExists})
-		}
+	calls, complete, err := a.engine.Calls(r.Context(), rng)
+	if err != nil {
+		return api.Answer{}, err
 	}
-	return conds
+	type link struct {
+		Parent string `json:"parent"`
+		Child  string `json:"child"`
+		Count  uint64 `json:"callCount"`
+		Errors uint64 `json:"errorCount,omitempty"`
+	}
+	out := make([]link, len(calls))
+	for i, c := range calls {
+		out[i] = link(c)
+	}
+	answer := api.Answer{Value: out}
+	if !complete {
+		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest traces only"}
+	}
+	return answer, nil
 }

@@ -1,18 +1,28 @@
 package zipkin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clewtrace/clew/trace"
 )
 
-// EncodeTrace returns a trace's spans as a list in Zipkin's v2 JSON.
+// EncodeTrace returns a trace's spans as a list in Zipkin's v2 JSON, in order of their start.
 func EncodeTrace(t *trace.Trace) json.RawMessage {
-	out := make([]span, len(t.Spans))
+	order := make([]*trace.Span, len(t.Spans))
 	for i := range t.Spans {
-		out[i] = encode(&t.Spans[i])
+		order[i] = &t.Spans[i]
+	}
+	slices.SortStableFunc(order, func(a, b *trace.Span) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), slices.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Kind, b.Kind))
+	})
+	out := make([]span, len(order))
+	for i, s := range order {
+		out[i] = encode(s)
 	}
 	b, err := json.Marshal(out)
 	if err != nil { // strings and numbers alone
@@ -31,7 +41,7 @@ func encode(s *trace.Span) span {
 		TraceID: FormatID(s.TraceID), ID: s.ID.String(), Name: s.Name, Timestamp: s.Start / 1000,
 		Local: &endpoint{}, Remote: &endpoint{}, Tags: map[string]string{},
 	}
-	if !s.Parent.IsZero() {
+	if !s.Parent.IsZero() && s.Parent != s.ID { // Zipkin has no span that is its own parent
 		z.ParentID = s.Parent.String()
 	}
 	if s.Kind >= trace.KindServer {
@@ -50,7 +60,11 @@ func encode(s *trace.Span) span {
 	}
 	z.otel(s)
 	for _, e := range s.Events {
-		z.Annotations = append(z.Annotations, annotation{e.Time / 1000, eventText(e)})
+		at := e.Time / 1000
+		if at == 0 { // readers refuse a list that has an annotation without a time
+			at = max(1, s.Start/1000)
+		}
+		z.Annotations = append(z.Annotations, annotation{at, eventText(e)})
 	}
 	if *z.Local == (endpoint{}) {
 		z.Local = nil
@@ -128,7 +142,12 @@ func (z *span) otel(s *trace.Span) {
 	add(attrScopeName, s.Scope.Name)
 	add(attrScopeVer, s.Scope.Version)
 	add("w3c.tracestate", s.State)
-	_, marked := z.Tags[attrError]
+	for name, n := range map[string]uint32{"attributes": s.Dropped, "events": s.DroppedEvents, "links": s.DroppedLinks} {
+		if n > 0 {
+			add("otel.dropped_"+name+"_count", strconv.FormatUint(uint64(n), 10))
+		}
+	}
+	mark, marked := z.Tags[attrError]
 	switch {
 	case s.Status == trace.StatusOK:
 		add(attrStatus, "OK")
@@ -137,16 +156,22 @@ func (z *span) otel(s *trace.Span) {
 		if add(attrError, s.StatusMessage); s.StatusMessage == "" {
 			add(attrError, "true")
 		}
+	case marked && mark != s.StatusMessage: // came from elsewhere than Zipkin, where they are the same
+		add("otel.status_description", s.StatusMessage)
 	}
 	if len(z.Tags) == 0 {
 		z.Tags = nil
 	}
 }
 
-// eventText returns an event as an annotation's value: its name, and its attributes as JSON if it has any.
+// eventText returns an event as an annotation's value, as OpenTelemetry writes it: its name, or "name": {attributes} in JSON.
 func eventText(e trace.Event) string {
 	if len(e.Attrs) == 0 {
 		return e.Name
 	}
-	return e.Name + " " + trace.Map(e.Attrs...).Text()
+	name, err := json.Marshal(e.Name)
+	if err != nil { // a string always marshals
+		panic(err)
+	}
+	return string(name) + ": " + trace.Map(e.Attrs...).Text()
 }
