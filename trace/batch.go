@@ -377,9 +377,9 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 				b.InvalidText++
 			}
 		case 6:
-			s.Kind = Kind(f.val)
-			if f.val > uint64(KindConsumer) {
-				s.Kind = KindUnspecified
+			s.Kind = KindUnspecified
+			if v := uint32(f.val); v <= uint32(KindConsumer) { // as in any protobuf enum, the low 32 bits count
+				s.Kind = Kind(v)
 			}
 		case 7:
 			s.Start = f.val
@@ -493,8 +493,8 @@ func (b *Batch) status(at, end int, s *SpanRef) (ok, rest bool) {
 		}
 		if f.num == 3 && f.wire == wireVarint {
 			s.Status = StatusUnset
-			if f.val <= uint64(StatusError) {
-				s.Status = StatusCode(f.val)
+			if v := uint32(f.val); v <= uint32(StatusError) {
+				s.Status = StatusCode(v)
 			}
 		} else {
 			rest = true

@@ -231,7 +231,7 @@ func DecodeResource(b []byte) (*Resource, error) {
 		switch {
 		case f.num == 1 && f.wire == wireBytes:
 			return decodeAttr(b[f.lo:f.hi], &r.Attrs)
-		case f.num == 2:
+		case f.num == 2 && f.wire == wireVarint:
 			r.Dropped = uint32(f.val)
 		}
 		return nil
@@ -250,7 +250,7 @@ func DecodeScope(b []byte) (*Scope, error) {
 			s.Version = string(b[f.lo:f.hi])
 		case f.num == 3 && f.wire == wireBytes:
 			return decodeAttr(b[f.lo:f.hi], &s.Attrs)
-		case f.num == 4:
+		case f.num == 4 && f.wire == wireVarint:
 			s.Dropped = uint32(f.val)
 		}
 		return nil
@@ -303,7 +303,7 @@ func decodeEvent(b []byte) (Event, error) {
 			e.Name = string(b[f.lo:f.hi])
 		case f.num == 3 && f.wire == wireBytes:
 			return decodeAttr(b[f.lo:f.hi], &e.Attrs)
-		case f.num == 4:
+		case f.num == 4 && f.wire == wireVarint:
 			e.Dropped = uint32(f.val)
 		}
 		return nil
@@ -323,7 +323,7 @@ func decodeLink(b []byte) (Link, error) {
 			l.State = string(b[f.lo:f.hi])
 		case f.num == 4 && f.wire == wireBytes:
 			return decodeAttr(b[f.lo:f.hi], &l.Attrs)
-		case f.num == 5:
+		case f.num == 5 && f.wire == wireVarint:
 			l.Dropped = uint32(f.val)
 		case f.num == 6 && f.wire == wireFixed32:
 			l.Flags = uint32(f.val)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 )
@@ -22,7 +23,7 @@ type Row struct {
 }
 
 // Arrange orders spans as a tree. Spans that share an ID are rows each: a server half hangs below its client half, as
-// Zipkin and Jaeger write them, and takes the ID's children. A cycle is cut above its earliest span.
+// Zipkin and Jaeger write them, and takes the ID's children. A cycle is cut above its earliest span. The order of the spans does not matter.
 func Arrange(spans []Span) Tree {
 	b := arranger{spans: spans}
 	b.link()
@@ -48,7 +49,7 @@ func (a *arranger) link() {
 			continue
 		}
 		for _, k := range [2]int32{j, int32(i)} {
-			if a.spans[k].Kind == KindClient {
+			if h, ok := halves[s.ID]; a.spans[k].Kind == KindClient && (!ok || compare(&a.spans[k], &a.spans[h]) < 0) {
 				halves[s.ID] = k
 			}
 		}
@@ -88,7 +89,16 @@ func prefer(s, t *Span) bool {
 	if (s.Kind == KindServer) != (t.Kind == KindServer) {
 		return s.Kind == KindServer
 	}
-	return s.Start < t.Start
+	return compare(s, t) < 0
+}
+
+// compare is an order of spans that depends on nothing but the spans: stores return them in one order from memory and in another
+// from disk, and a trace must look the same.
+func compare(s, t *Span) int {
+	return cmp.Or(
+		cmp.Compare(s.Start, t.Start), bytes.Compare(s.ID[:], t.ID[:]), cmp.Compare(s.End, t.End), cmp.Compare(s.Kind, t.Kind),
+		cmp.Compare(s.Name, t.Name), bytes.Compare(s.Parent[:], t.Parent[:]),
+	)
 }
 
 // cutCycles makes a root of the earliest span of each cycle.
@@ -106,7 +116,7 @@ func (a *arranger) cutCycles() {
 		}
 		first := n
 		for m := a.parent[n]; m != n; m = a.parent[m] {
-			if a.spans[m].Start < a.spans[first].Start {
+			if compare(&a.spans[m], &a.spans[first]) < 0 {
 				first = m
 			}
 		}
@@ -145,8 +155,11 @@ func (a *arranger) walk() Tree {
 			return c
 		}
 		ix, iy := a.id(x), a.id(y)
-		if c := slices.Compare(ix[:], iy[:]); c != 0 {
+		if c := bytes.Compare(ix[:], iy[:]); c != 0 {
 			return c
+		}
+		if int(x) < len(a.spans) && int(y) < len(a.spans) {
+			return cmp.Or(compare(&a.spans[x], &a.spans[y]), cmp.Compare(x, y))
 		}
 		return cmp.Compare(x, y)
 	})
