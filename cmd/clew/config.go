@@ -46,7 +46,7 @@ func (c *config) settings() settings {
 		{key: "store.retention_bytes", help: "blocks may take this much, then the oldest go; 0: no limit", value: &size{&c.store.RetentionBytes}},
 		{key: "store.head_bytes", help: "spans in memory, about, before a block is made of them", value: &size{&c.store.HeadBytes}},
 		{key: "store.head_age", help: "age of spans in memory before a block is made of them", value: &duration{&c.store.HeadAge}},
-		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: (*number)(&c.store.BlockSpans)},
+		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: &number{&c.store.BlockSpans}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
 		{key: "receive.future", help: "how far ahead of this clock a span may start", value: &duration{&c.future}},
@@ -60,13 +60,6 @@ func (c *config) settings() settings {
 		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
 	}
 }
-
-// number is a count of any size.
-type number int64
-
-func (v *number) String() string { return (&size{(*int64)(v)}).plain() }
-
-func (v *number) Set(s string) error { return (&size{(*int64)(v)}).Set(s) }
 
 func (c *config) logger() *slog.Logger {
 	var level slog.Level

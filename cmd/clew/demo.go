@@ -28,7 +28,7 @@ func runDemo(ctx context.Context, args []string) error {
 	c.store.Dir, c.logLevel = "", "warn"
 	shop := demo.Default()
 	ss := append(c.settings(), &setting{key: "demo.rate", help: "page views a second in the shop", value: &rate{&shop.Rate}})
-	printOnly, err := ss.load("demo", demoExample, args, os.Environ(), map[string]string{"data": "store.dir", "rate": "demo.rate"})
+	printOnly, err := ss.load(invocation{"demo", demoExample, map[string]string{"data": "store.dir", "rate": "demo.rate"}, args, os.Environ()})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +42,7 @@ const serveExample = `Receives spans (OTLP, Zipkin), keeps them in a folder, ans
 func runServe(ctx context.Context, args []string) error {
 	c := defaultConfig()
 	ss := c.settings()
-	printOnly, err := ss.load("serve", serveExample, args, os.Environ(), map[string]string{"data": "store.dir"})
+	printOnly, err := ss.load(invocation{"serve", serveExample, map[string]string{"data": "store.dir"}, args, os.Environ()})
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func runServe(ctx context.Context, args []string) error {
 		return nil
 	}
 	if err := c.validate(); err != nil {
-		return usageError{err}
+		return usageError{ss.locate(err)}
 	}
 	return serve(ctx, c, c.logger(), func(listening) {})
 }
@@ -76,9 +77,7 @@ type listening map[string]string
 
 // serve runs the backend until ctx is done, and calls ready when it takes spans.
 func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listening)) error {
-	if c.memory > 0 {
-		debug.SetMemoryLimit(c.memory)
-	}
+	c.limitMemory()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	started := time.Now()
@@ -94,8 +93,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	health := admin.NewHealth("recovering")
 	adminServer := newServer(admin.Handler(health, reg, c.pprof), log)
-	var work errgroup.Group
-	serveHTTP(&work, adminServer, adminL)
+	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
+	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
 
 	store, err := spool.Open(c.store, log, reg)
@@ -114,24 +113,22 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
-	apizipkin.Register(zipkinMux, gate, engine)
 	zipkinMux.HandleFunc("GET /health", health.Live)
-	zipkinServer := newServer(zipkinMux, log)
-
+	apizipkin.Register(zipkinMux, gate, engine)
 	pageMux := http.NewServeMux()
 	apiclew.Register(pageMux, gate, engine, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Retention: c.store.Retention, MaxBytes: c.store.RetentionBytes, Totals: meter.Totals,
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))
-	pageServer := newServer(underPrefix(c.prefix, pageMux), log)
+	zipkinServer, pageServer := newServer(zipkinMux, log), newServer(underPrefix(c.prefix, pageMux), log)
 
 	if grpcL != nil {
 		work.Go(func() error { return grpcServer.Serve(grpcL) })
 	}
-	serveHTTP(&work, httpServer, httpL)
-	serveHTTP(&work, zipkinServer, zipkinL)
-	serveHTTP(&work, pageServer, pageL)
+	serveHTTP(work, httpServer, httpL)
+	serveHTTP(work, zipkinServer, zipkinL)
+	serveHTTP(work, pageServer, pageL)
 	health.Set("")
 	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c.prefix), "listen", l.addresses())
 	ready(l.addresses())
@@ -139,19 +136,20 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	<-ctx.Done()
 	log.Info("stopping: taking no more, finishing what is under way", "timeout", c.stop)
 	health.Set("stopping")
-	deadline, cancel := context.WithTimeout(context.Background(), c.stop)
-	defer cancel()
-	stopGRPC(deadline, grpcServer)
-	err = errors.Join(httpServer.Shutdown(deadline), zipkinServer.Shutdown(deadline), pageServer.Shutdown(deadline))
-	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("requests under way were cut off")
-		err = errors.Join(httpServer.Close(), zipkinServer.Close(), pageServer.Close())
+	if !drain(c.stop, grpcServer, httpServer, zipkinServer, pageServer) {
+		log.Warn("requests under way were cut off", "timeout", c.stop)
 	}
-	err = errors.Join(err, store.Close())
+	err = store.Close()
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)
 	return err
+}
+
+func (c *config) limitMemory() {
+	if c.memory > 0 {
+		debug.SetMemoryLimit(c.memory)
+	}
 }
 
 // limits returns what a span's times may be now. What the retention would delete at once is refused instead.
@@ -195,15 +193,34 @@ func serveHTTP(work *errgroup.Group, s *http.Server, l net.Listener) {
 
 func shut(s *http.Server) { _ = s.Close() }
 
-func stopGRPC(ctx context.Context, s *grpc.Server) {
-	done := make(chan struct{})
-	go func() { s.GracefulStop(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.Stop()
-		<-done
+// drain stops servers, all at once, and waits for what is under way, but not longer than a while: then that is cut off and the
+// result is false.
+func drain(timeout time.Duration, g *grpc.Server, servers ...*http.Server) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var work errgroup.Group
+	work.Go(func() error {
+		done := make(chan struct{})
+		go func() { g.GracefulStop(); close(done) }()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			g.Stop()
+			<-done
+			return ctx.Err()
+		}
+	})
+	for _, s := range servers {
+		work.Go(func() error {
+			err := s.Shutdown(ctx)
+			if err != nil {
+				_ = s.Close()
+			}
+			return err
+		})
 	}
+	return work.Wait() == nil
 }
 
 // underPrefix serves a handler under a path, and sends the bare path there.
@@ -237,7 +254,11 @@ func (l *listeners) open(key, address string) net.Listener {
 	}
 	ln, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		l.err = fmt.Errorf("%s: %s is in use by another process; stop that, or choose another with --%s", key, address, key)
+		user := "another process; stop that, or"
+		if i := slices.IndexFunc(l.list, func(o net.Listener) bool { return o.Addr().String() == address }); i >= 0 {
+			user = l.keys[i] + ";"
+		}
+		l.err = fmt.Errorf("%s: %s is in use by %s choose another with --%s", key, address, user, key)
 		return nil
 	}
 	if err != nil {

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -38,61 +39,113 @@ func (ss settings) find(key string) *setting {
 	return nil
 }
 
-// load reads the file named by --config, the environment and flags. aliases are short flags for keys.
-func (ss settings) load(name, example string, args, environ []string, aliases map[string]string) (printOnly bool, err error) {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+// invocation is a command's call: what its settings are read from.
+type invocation struct {
+	name, example string
+	aliases       map[string]string // short flags, and the keys that they stand for
+	args, environ []string
+}
+
+// load reads the file named by --config, the environment and flags.
+func (ss settings) load(in invocation) (printOnly bool, err error) {
+	fs := flag.NewFlagSet(in.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	given := map[string]string{}
 	for _, s := range ss {
 		s.from = "default"
-		fs.Func(s.key, s.help, func(v string) error { given[s.key] = v; return nil })
+		keep := func(v string) error { given[s.key] = v; return nil }
+		if _, isBool := s.value.(*boolean); isBool {
+			fs.BoolFunc(s.key, s.help, keep) // --key alone means true
+			continue
+		}
+		fs.Func(s.key, s.help, keep)
 	}
-	for short, key := range aliases {
+	for short, key := range in.aliases {
 		fs.Func(short, "short for --"+key, func(v string) error { given[key] = v; return nil })
 	}
-	config := fs.String("config", os.Getenv("CLEW_CONFIG"), "YAML file")
+	env := environment(in.environ)
+	config := fs.String("config", env["CLEW_CONFIG"], "YAML file")
 	fs.BoolVar(&printOnly, "print-config", false, "print the settings in force as YAML, and where each came from")
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(in.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Print(ss.help(name, example, aliases))
+			fmt.Print(ss.help(in))
 			return false, err
 		}
-		return false, usageError{fmt.Errorf("%w; clew help %s lists the flags", err, name)}
+		return false, usageError{fmt.Errorf("%w; clew help %s lists the flags", err, in.name)}
 	}
 	if fs.NArg() > 0 {
-		return false, usageError{fmt.Errorf("unexpected argument %q; clew help %s lists the flags", fs.Arg(0), name)}
+		return false, usageError{fmt.Errorf("unexpected argument %q; clew help %s lists the flags", fs.Arg(0), in.name)}
 	}
 	if *config != "" {
 		if err := ss.loadFile(*config); err != nil {
 			return false, usageError{err}
 		}
 	}
+	if err := ss.loadEnvironment(env); err != nil {
+		return false, usageError{err}
+	}
 	for _, s := range ss {
-		for _, e := range environ {
-			if k, v, _ := strings.Cut(e, "="); k == s.env() {
-				if err := s.value.Set(v); err != nil {
-					return false, usageError{fmt.Errorf("environment %s=%s: %w", k, v, err)}
-				}
-				s.from = "environment " + k
-			}
-		}
 		if v, ok := given[s.key]; ok {
 			if err := s.value.Set(v); err != nil {
-				return false, usageError{fmt.Errorf("flag --%s %s: %w", s.key, v, err)}
+				return false, usageError{fmt.Errorf("flag --%s: %w", s.key, err)}
 			}
-			s.from = "flag"
+			s.from = "flag --" + s.key
 		}
 	}
 	return printOnly, nil
 }
 
-func (ss settings) help(name, example string, aliases map[string]string) string {
+// environment returns the CLEW_ variables.
+func environment(environ []string) map[string]string {
+	out := map[string]string{}
+	for _, e := range environ {
+		if k, v, _ := strings.Cut(e, "="); strings.HasPrefix(k, "CLEW_") {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// loadEnvironment sets what the environment has. A variable that begins like a section's and is no setting is refused; others are
+// not ours to judge: Kubernetes sets CLEW_PORT and the like in pods beside a service of that name.
+func (ss settings) loadEnvironment(env map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		i := slices.IndexFunc(ss, func(s *setting) bool { return s.env() == name })
+		if i >= 0 {
+			if err := ss[i].value.Set(env[name]); err != nil {
+				return fmt.Errorf("environment %s: %w", name, err)
+			}
+			ss[i].from = "environment " + name
+			continue
+		}
+		section, rest, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(name, "CLEW_")), "_")
+		if ss.isSection(section) && !strings.HasPrefix(rest, "service_") && !strings.HasPrefix(rest, "port") {
+			near := ss.nearest(section + "." + rest)
+			if s := ss.find(near); s != nil {
+				near = s.env()
+			}
+			return fmt.Errorf("environment %s: there is no such setting%s", name, suggest(near))
+		}
+	}
+	return nil
+}
+
+// locate adds to an error that begins with a setting's key where the setting's value came from.
+func (ss settings) locate(err error) error {
+	key, _, _ := strings.Cut(err.Error(), ":")
+	if s := ss.find(key); s != nil && s.from != "default" {
+		return fmt.Errorf("%s: %w", s.from, err)
+	}
+	return err
+}
+
+func (ss settings) help(in invocation) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: clew %s [FLAGS]\n\n%s\nSettings can be flags, CLEW_… in the environment, or keys of the YAML file; flags win, then the environment.\n\n", name, example)
+	fmt.Fprintf(&b, "Usage: clew %s [FLAGS]\n\n%s\nSettings can be flags, CLEW_… in the environment, or keys of the YAML file; flags win, then the environment.\n\n", in.name, in.example)
 	fmt.Fprintf(&b, "  --config FILE\n      YAML file\n  --print-config\n      print the settings in force and where each came from\n")
 	for _, s := range ss {
 		short := ""
-		for alias, key := range aliases {
+		for alias, key := range in.aliases {
 			if key == s.key {
 				short = " (or --" + alias + ")"
 			}
@@ -108,21 +161,40 @@ func (ss settings) loadFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(raw, &doc); err != nil {
-		return fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if len(doc.Content) == 0 {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	var doc, more yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
 		return nil // an empty file
+	case err != nil:
+		return yamlError(path, err)
 	}
-	return ss.loadNode(path, "", doc.Content[0])
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return yamlError(path, err)
+		}
+		return fmt.Errorf("%s:%d: a second document begins; want one", path, more.Line)
+	}
+	return ss.loadNode(path, "", doc.Content[0], map[string]int{})
 }
 
-func (ss settings) loadNode(path, prefix string, n *yaml.Node) error {
+// yamlError says where a file stops being YAML, as path:line.
+func yamlError(path string, err error) error {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(msg, "line "); ok {
+		return fmt.Errorf("%s:%s", path, rest)
+	}
+	return fmt.Errorf("%s: %s", path, msg)
+}
+
+// loadNode sets what a section has; seen has the lines of the keys that were set before.
+func (ss settings) loadNode(path, prefix string, n *yaml.Node, seen map[string]int) error {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil // a section whose keys are all commented out
+	}
 	if n.Kind != yaml.MappingNode {
 		return fmt.Errorf("%s:%d: %s is not a section of keys and values", path, n.Line, orFile(strings.TrimSuffix(prefix, ".")))
 	}
-	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		key := prefix + k.Value
@@ -131,23 +203,19 @@ func (ss settings) loadNode(path, prefix string, n *yaml.Node) error {
 		}
 		seen[key] = k.Line
 		if s := ss.find(key); s != nil {
-			text, err := scalar(v)
-			if err == nil {
-				err = s.value.Set(text)
-			}
-			if err != nil {
+			if err := s.setNode(v); err != nil {
 				return fmt.Errorf("%s:%d: %s: %w", path, v.Line, key, err)
 			}
 			s.from = fmt.Sprintf("%s:%d", path, v.Line)
 			continue
 		}
 		if ss.isSection(key) {
-			if err := ss.loadNode(path, key+".", v); err != nil {
+			if err := ss.loadNode(path, key+".", v, seen); err != nil {
 				return err
 			}
 			continue
 		}
-		return fmt.Errorf("%s:%d: there is no key %s%s", path, k.Line, key, ss.nearest(key))
+		return fmt.Errorf("%s:%d: there is no key %s%s", path, k.Line, key, suggest(ss.nearest(key)))
 	}
 	return nil
 }
@@ -163,21 +231,30 @@ func (ss settings) isSection(key string) bool {
 	return slices.ContainsFunc(ss, func(s *setting) bool { return strings.HasPrefix(s.key, key+".") })
 }
 
-func scalar(n *yaml.Node) (string, error) {
+// setNode sets the value that a file has: a scalar, or, where there may be several, a list of them.
+func (s *setting) setNode(n *yaml.Node) error {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		return n.Value, nil
+		return s.value.Set(n.Value)
 	case yaml.SequenceNode:
-		var list []string
-		for _, e := range n.Content {
-			list = append(list, e.Value)
+		if _, isList := s.value.(*list); !isList {
+			return errors.New("is a list; want one value")
 		}
-		return strings.Join(list, ","), nil
+		var parts []string
+		for _, e := range n.Content {
+			if e.Kind != yaml.ScalarNode {
+				return errors.New("is not a list of plain values")
+			}
+			parts = append(parts, e.Value)
+		}
+		return s.value.Set(strings.Join(parts, ","))
+	case yaml.AliasNode:
+		return errors.New("is an alias; want a value")
 	}
-	return "", errors.New("is a section; want a value")
+	return errors.New("is a section; want a value")
 }
 
-// nearest suggests the key that is least different.
+// nearest returns the key that is least different, or "" if none is near.
 func (ss settings) nearest(key string) string {
 	best, at := "", len(key)/2+1
 	for _, s := range ss {
@@ -185,10 +262,14 @@ func (ss settings) nearest(key string) string {
 			best, at = s.key, d
 		}
 	}
-	if best == "" {
+	return best
+}
+
+func suggest(key string) string {
+	if key == "" {
 		return "; clew serve --help lists the keys"
 	}
-	return "; is it " + best + "?"
+	return "; is it " + key + "?"
 }
 
 // distance is the Levenshtein distance.
@@ -222,139 +303,11 @@ func (ss settings) print() string {
 			fmt.Fprintf(&b, "%s:\n", sec)
 		}
 		v := s.value.String()
-		if _, isText := s.value.(*text); isText {
+		switch s.value.(type) {
+		case *text, *address, *list:
 			v = strconv.Quote(v)
 		}
 		fmt.Fprintf(&b, "  %-40s # %s\n", key+": "+v, s.from)
 	}
 	return b.String()
-}
-
-// The kinds of value.
-type (
-	text     struct{ p *string }
-	address  struct{ p *string }
-	list     struct{ p *[]string }
-	duration struct{ p *time.Duration }
-	size     struct{ p *int64 }
-	integer  struct {
-		p        *int
-		min, max int
-	}
-	boolean struct{ p *bool }
-	choice  struct {
-		p       *string
-		choices []string
-	}
-)
-
-func (v *text) String() string     { return *v.p }
-func (v *text) Set(s string) error { *v.p = s; return nil }
-
-func (v *address) String() string { return strconv.Quote(*v.p) }
-func (v *address) Set(s string) error {
-	if s != "" {
-		_, port, ok := cutLast(s, ":")
-		if n, err := strconv.Atoi(port); !ok || err != nil || n < 0 || n > 65535 {
-			return fmt.Errorf("%q is not an address; want host:port, :port, or nothing to switch it off", s)
-		}
-	}
-	*v.p = s
-	return nil
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
-}
-
-func (v *list) String() string { return strings.Join(*v.p, ",") }
-func (v *list) Set(s string) error {
-	*v.p = nil
-	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*v.p = append(*v.p, part)
-		}
-	}
-	return nil
-}
-
-func (v *duration) String() string { return v.p.String() }
-func (v *duration) Set(s string) error {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 36500 {
-			*v.p = time.Duration(n) * 24 * time.Hour
-			return nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is not a duration; want one such as 30s, 12h or 7d", s)
-	}
-	*v.p = d
-	return nil
-}
-
-var sizeUnits = []struct {
-	unit  string
-	bytes int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}}
-
-func (v *size) String() string {
-	for _, u := range []int{3, 2, 1, 0} {
-		if n := sizeUnits[u]; *v.p >= n.bytes && *v.p%n.bytes == 0 {
-			return fmt.Sprint(*v.p/n.bytes, n.unit)
-		}
-	}
-	return strconv.FormatInt(*v.p, 10)
-}
-
-func (v *size) Set(s string) error {
-	number, unit := s, int64(1)
-	for _, u := range sizeUnits {
-		if n, ok := strings.CutSuffix(s, u.unit); ok {
-			number, unit = strings.TrimSpace(n), u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > (1<<62)/unit {
-		return fmt.Errorf("%q is not a size; want one such as 512MiB or 20GB", s)
-	}
-	*v.p = n * unit
-	return nil
-}
-
-func (v *size) plain() string { return strconv.FormatInt(*v.p, 10) }
-
-func (v *integer) String() string { return strconv.Itoa(*v.p) }
-func (v *integer) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < v.min || n > v.max {
-		return fmt.Errorf("%q is not a number from %d to %d", s, v.min, v.max)
-	}
-	*v.p = n
-	return nil
-}
-
-func (v *boolean) String() string { return strconv.FormatBool(*v.p) }
-func (v *boolean) Set(s string) error {
-	b, err := strconv.ParseBool(s)
-	if err != nil {
-		return fmt.Errorf("%q is neither true nor false", s)
-	}
-	*v.p = b
-	return nil
-}
-
-func (v *choice) String() string { return *v.p }
-func (v *choice) Set(s string) error {
-	if !slices.Contains(v.choices, s) {
-		return fmt.Errorf("%q is not one of %s", s, strings.Join(v.choices, ", "))
-	}
-	*v.p = s
-	return nil
 }
