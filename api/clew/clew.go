@@ -3,6 +3,7 @@ package clew
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,8 @@ func refuse(_ int, e *trace.Error) api.Answer {
 	return api.Answer{Value: map[string]body{"error": {e.Kind.String(), e.Msg}}}
 }
 
-func decimal[T ~uint64 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }
+// decimal writes a time, in ns: a browser's numbers do not hold it.
+func decimal(ns uint64) string { return strconv.FormatUint(ns, 10) }
 
 func (a *API) status(r *http.Request) (api.Answer, error) {
 	st, err := a.engine.Stats(r.Context())
@@ -90,7 +92,7 @@ func (a *API) status(r *http.Request) (api.Answer, error) {
 		Store     store      `json:"store"`
 		Retention retention  `json:"retention"`
 	}{
-		a.process.Version, decimal(a.process.Started.UnixNano()), decimal(time.Now().UnixNano()), a.process.Listen, received, refused, stored,
+		a.process.Version, decimal(uint64(a.process.Started.UnixNano())), decimal(uint64(time.Now().UnixNano())), a.process.Listen, received, refused, stored,
 		store{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)}, retention{int64(a.process.Retention), a.process.MaxBytes},
 	}}, nil
 }
@@ -179,17 +181,22 @@ func summarize(t *trace.Trace) summary {
 
 // parseSearch reads the parameters of a search. Errors name the parameter and what would be right.
 func parseSearch(r *http.Request) (query.Request, error) {
-	req := query.Request{Limit: defaultLimit, Cursor: r.FormValue("cursor")}
+	req := query.Request{Limit: defaultLimit}
 	if err := r.ParseForm(); err != nil {
 		return req, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
 	}
-	for k := range r.Form {
+	for k, v := range r.Form {
 		switch k {
-		case "service", "operation", "tag", "minDuration", "maxDuration", "from", "to", "limit", "cursor":
+		case "tag":
+		case "service", "operation", "minDuration", "maxDuration", "from", "to", "limit", "cursor":
+			if len(v) > 1 {
+				return req, trace.Errorf(trace.Invalid, "%s is given %d times; want one", k, len(v))
+			}
 		default:
 			return req, trace.Errorf(trace.Invalid, "there is no parameter %.40q", k)
 		}
 	}
+	req.Cursor = r.Form.Get("cursor")
 	var conds []trace.Cond
 	if v := r.Form.Get("service"); v != "" {
 		conds = append(conds, trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(v)})
@@ -200,31 +207,15 @@ func parseSearch(r *http.Request) (query.Request, error) {
 	for _, tag := range r.Form["tag"] {
 		conds = append(conds, parseTag(tag))
 	}
-	for _, d := range []struct {
-		name string
-		op   trace.Op
-	}{{"minDuration", trace.OpGreaterEqual}, {"maxDuration", trace.OpLessEqual}} {
-		v := r.Form.Get(d.name)
-		if v == "" {
-			continue
-		}
-		dur, err := time.ParseDuration(v)
-		if err != nil || dur < 0 {
-			return req, trace.Errorf(trace.Invalid, "%s is %.40q; want a duration such as 200ms or 1.5s", d.name, v)
-		}
-		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: d.op, Value: trace.Int(int64(dur))})
+	durations, err := parseDurations(r.Form)
+	if err != nil {
+		return req, err
 	}
-	if len(conds) > 0 {
+	if conds = append(conds, durations...); len(conds) > 0 {
 		req.Scan.Spans = [][]trace.Cond{conds}
 	}
-	for name, dst := range map[string]*uint64{"from": &req.Scan.Range.From, "to": &req.Scan.Range.To} {
-		if v := r.Form.Get(name); v != "" {
-			n, err := strconv.ParseUint(v, 10, 63)
-			if err != nil {
-				return req, trace.Errorf(trace.Invalid, "%s is %.40q; want nanoseconds since 1970", name, v)
-			}
-			*dst = n
-		}
+	if req.Scan.Range, err = parseRange(r.Form); err != nil {
+		return req, err
 	}
 	if v := r.Form.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
@@ -234,6 +225,45 @@ func parseSearch(r *http.Request) (query.Request, error) {
 		req.Limit = n
 	}
 	return req, nil
+}
+
+func parseDurations(form url.Values) ([]trace.Cond, error) {
+	var conds []trace.Cond
+	for _, d := range []struct {
+		name string
+		op   trace.Op
+	}{{"minDuration", trace.OpGreaterEqual}, {"maxDuration", trace.OpLessEqual}} {
+		v := form.Get(d.name)
+		if v == "" {
+			continue
+		}
+		dur, err := time.ParseDuration(v)
+		if err != nil || dur < 0 {
+			return nil, trace.Errorf(trace.Invalid, "%s is %.40q; want a duration such as 200ms or 1.5s", d.name, v)
+		}
+		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: d.op, Value: trace.Int(int64(dur))})
+	}
+	if len(conds) == 2 && conds[0].Value.Int() > conds[1].Value.Int() {
+		return nil, trace.Errorf(trace.Invalid, "minDuration is larger than maxDuration")
+	}
+	return conds, nil
+}
+
+func parseRange(form url.Values) (r trace.Range, err error) {
+	for _, p := range []struct {
+		name string
+		dst  *uint64
+	}{{"from", &r.From}, {"to", &r.To}} {
+		if v := form.Get(p.name); v != "" {
+			if *p.dst, err = strconv.ParseUint(v, 10, 63); err != nil {
+				return r, trace.Errorf(trace.Invalid, "%s is %.40q; want nanoseconds since 1970", p.name, v)
+			}
+		}
+	}
+	if r.To != 0 && r.From > r.To {
+		return r, trace.Errorf(trace.Invalid, "from is later than to")
+	}
+	return r, nil
 }
 
 func parseTag(tag string) trace.Cond {
