@@ -66,7 +66,7 @@ func (r *Receiver) unknown(_ any, stream grpc.ServerStream) error {
 
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-// undelivered counts the requests that gRPC refuses before they get to exportGRPC: too large, not to be decompressed, cut off.
+// undelivered counts the requests that gRPC refuses before they get to exportGRPC, such as those in an unknown encoding.
 type undelivered struct{ inlet *receive.Inlet }
 
 type deliveredKey struct{}
@@ -84,16 +84,20 @@ func (u *undelivered) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	if !ok || delivered == nil || *delivered || end.Error == nil {
 		return
 	}
-	reason := "undecodable"
-	switch status.Code(end.Error) {
+	u.inlet.Meter.RefuseRequest(u.inlet.Protocol, reasonOf(end.Error))
+}
+
+// reasonOf returns the reason for which a request is counted that gRPC could not read.
+func reasonOf(err error) string {
+	switch status.Code(err) {
 	case codes.ResourceExhausted:
-		reason = trace.TooLarge.String()
+		return trace.TooLarge.String()
 	case codes.Unimplemented:
-		reason = "content_encoding"
+		return "content_encoding"
 	case codes.Canceled, codes.DeadlineExceeded:
-		reason = "cut_off"
+		return "cut_off"
 	}
-	u.inlet.Meter.RefuseRequest(u.inlet.Protocol, reason)
+	return "undecodable"
 }
 
 func (u *undelivered) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
@@ -114,7 +118,7 @@ func exportGRPC(srv any, ctx context.Context, decode func(any) error, _ grpc.Una
 	}()
 	var req rawMessage
 	if err := decode(&req); err != nil {
-		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, "undecodable")
+		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, reasonOf(err))
 		return nil, err
 	}
 	return r.exportGRPC(ctx, req)

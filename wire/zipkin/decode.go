@@ -168,6 +168,7 @@ func (d *decoder) id(dst []byte, name string) {
 	if d.r.Err() != nil {
 		return
 	}
+	clear(dst) // a key that comes twice counts the last time
 	if err := trace.ParseHex(dst, string(s)); err != nil {
 		d.fail(trace.Invalid, "%s %.40q: %v", name, s, err)
 	}
