@@ -124,7 +124,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	zipkinServer, pageServer := newServer(zipkinMux, log), newServer(underPrefix(c.prefix, pageMux), log)
 
 	if grpcL != nil {
-		work.Go(func() error { return grpcServer.Serve(grpcL) })
+		work.Go(func() error { return ignore(grpcServer.Serve(grpcL), grpc.ErrServerStopped) }) // asked to stop before it began
 	}
 	serveHTTP(work, httpServer, httpL)
 	serveHTTP(work, zipkinServer, zipkinL)
@@ -183,12 +183,14 @@ func serveHTTP(work *errgroup.Group, s *http.Server, l net.Listener) {
 	if l == nil {
 		return
 	}
-	work.Go(func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
+	work.Go(func() error { return ignore(s.Serve(l), http.ErrServerClosed) })
+}
+
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
 		return nil
-	})
+	}
+	return err
 }
 
 func shut(s *http.Server) { _ = s.Close() }
