@@ -1,0 +1,186 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/clewtrace/clew/internal/testkit"
+)
+
+// family is a metric as /metrics describes it.
+type family struct {
+	typ, help string
+	labels    map[string]bool
+	series    []string
+}
+
+func scrape(t testing.TB, s *testkit.Server) ([]byte, map[string]*family) {
+	t.Helper()
+	r, err := http.Get(s.URL("admin") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*family{}
+	var last *family
+	label := regexp.MustCompile(`([a-z_]+)="`)
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "# HELP "); ok {
+			name, help, _ := strings.Cut(rest, " ")
+			last = &family{help: help, labels: map[string]bool{}}
+			out[name] = last
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			_, last.typ, _ = strings.Cut(rest, " ")
+			continue
+		}
+		last.series = append(last.series, line)
+		for _, m := range label.FindAllStringSubmatch(line, -1) {
+			if m[1] != "le" && m[1] != "quantile" {
+				last.labels[m[1]] = true
+			}
+		}
+	}
+	return raw, out
+}
+
+// TestMetrics makes a server count one of everything, and checks that the metrics are well formed, that docs/metrics.md has every one of them,
+// and that /metrics has every one that the code names.
+func TestMetrics(t *testing.T) {
+	s := testkit.Start(t)
+	good := batch(1, 3)
+	bad := bytes.Clone(good)
+	at := bytes.Index(bad, []byte{0x0a, 16, 1})
+	clear(bad[at+2 : at+18]) // the first span's trace ID
+	for body, want := range map[string]int{string(good): 200, string(bad): 200, "nonsense": 400} {
+		if status, err := post(s.URL("otlp_http"), strings.NewReader(body)); status != want || err != nil {
+			t.Fatalf("%d, %v; want %d", status, err, want)
+		}
+	}
+	for _, path := range []string{"/api/services", "/api/traces/zz"} {
+		r, err := http.Get(s.URL("query") + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+	}
+	raw, families := scrape(t, s)
+
+	problems, err := promlint.New(bytes.NewReader(raw)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, want := range []string{
+		`clew_received_spans_total{protocol="otlp/http"} 6`, `clew_stored_spans_total{protocol="otlp/http"} 5`,
+		`clew_refused_spans_total{protocol="otlp/http",reason="bad_trace_id"} 1`, `clew_refused_requests_total{protocol="otlp/http",reason="invalid"} 1`,
+		`clew_store_appended_spans_total 5`, `clew_store_spans 5`, `clew_store_expired_spans_total{reason="age"} 0`, `clew_store_expired_spans_total{reason="bytes"} 0`,
+		`clew_query_seconds_count{api="jaeger",call="services"} 1`, `clew_query_errors_total{api="jaeger",call="traces_by_id",kind="invalid"} 1`,
+		`clew_receive_seconds_count{protocol="otlp/http"} 2`,
+	} {
+		if !strings.Contains(string(raw), "\n"+want+"\n") {
+			t.Errorf("/metrics has no %s", want)
+		}
+	}
+	for _, name := range namedInCode(t) {
+		if families[name] == nil {
+			t.Errorf("%s is named in the code and not in /metrics", name)
+		}
+	}
+	document(t, families)
+}
+
+// namedInCode returns the metrics that the code names.
+func namedInCode(t testing.TB) []string {
+	t.Helper()
+	root, err := testkit.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	name := regexp.MustCompile(`"(clew_[a-z_]+)"`)
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") || d.Name() == "bench" || d.Name() == "test") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range name.FindAllStringSubmatch(string(b), -1) {
+			found[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// document compares the table in docs/metrics.md with the metrics.
+func document(t *testing.T, families map[string]*family) {
+	t.Helper()
+	root, err := testkit.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, "docs", "metrics.md")
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- metrics: written by go test ./test/e2e -run TestMetrics -update -->\n", "<!-- end of metrics -->\n"
+	before, rest, ok1 := strings.Cut(string(doc), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		t.Fatalf("%s has no %s … %s", path, begin, end)
+	}
+	var b strings.Builder
+	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		f := families[name]
+		if strings.HasPrefix(name, "clew_") {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, f.typ, strings.Join(slices.Sorted(maps.Keys(f.labels)), ", "), f.help)
+		}
+	}
+	testkit.Golden(t, path, []byte(before+begin+b.String()+end+after))
+}
+
+// TestProfiles checks that profiles are served only when asked for.
+func TestProfiles(t *testing.T) {
+	for flag, want := range map[string]int{"--admin.pprof=false": 404, "--admin.pprof": 200} {
+		s := testkit.Start(t, flag)
+		r, err := http.Get(s.URL("admin") + "/debug/pprof/heap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: /debug/pprof/heap is %d; want %d", flag, r.StatusCode, want)
+		}
+	}
+}
