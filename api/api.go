@@ -54,6 +54,27 @@ type Answer struct {
 	Header      map[string]string
 }
 
+// MaxBytes is how large an answer may become: it is made whole before it is sent, and several may be made at once.
+const MaxBytes = 256 << 20
+
+// List collects the parts of an answer within MaxBytes.
+type List struct {
+	Parts []json.RawMessage
+	bytes int
+}
+
+// NewList returns an empty list.
+func NewList() *List { return &List{Parts: []json.RawMessage{}} }
+
+// Add adds a part, or returns an error of kind TooLarge.
+func (l *List) Add(part json.RawMessage) error {
+	if l.bytes += len(part); l.bytes > MaxBytes {
+		return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
+	}
+	l.Parts = append(l.Parts, part)
+	return nil
+}
+
 // Handler answers a request, or returns an error whose kind says why not.
 type Handler func(r *http.Request) (Answer, error)
 

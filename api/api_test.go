@@ -148,3 +148,19 @@ func TestGzip(t *testing.T) {
 		}
 	}
 }
+
+func TestListBounded(t *testing.T) {
+	l := NewList()
+	part := make([]byte, MaxBytes/4)
+	for i := range 4 {
+		if err := l.Add(part); err != nil {
+			t.Fatalf("part %d: %v", i, err)
+		}
+	}
+	if err := l.Add([]byte("1")); trace.KindOf(err) != trace.TooLarge || len(l.Parts) != 4 {
+		t.Errorf("one byte more: %v", err)
+	}
+	if b, err := json.Marshal(NewList().Parts); err != nil || string(b) != "[]" {
+		t.Errorf("an empty list is %s, %v", b, err)
+	}
+}

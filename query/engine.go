@@ -53,35 +53,52 @@ type Answer struct {
 
 // Find returns a page of traces. Errors of kind Invalid are the caller's: a limit below 1, a cursor of another question.
 func (e *Engine) Find(ctx context.Context, r Request) (*Answer, error) {
+	a := &Answer{}
+	var err error
+	a.Cursor, a.Report, err = e.Each(ctx, r, func(t *trace.Trace) error {
+		a.Traces = append(a.Traces, t)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Each calls fn with each trace of the page that Find would return, in order, and keeps none of them: traces may be large. It stops
+// at fn's first error.
+func (e *Engine) Each(ctx context.Context, r Request, fn func(*trace.Trace) error) (cursor string, rep trace.ScanReport, err error) {
 	if r.Limit < 1 {
-		return nil, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
+		return "", rep, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
 	}
 	sum := sumOf(r.Scan)
 	if r.Cursor != "" {
-		pos, err := parseCursor(r.Cursor, sum)
-		if err != nil {
-			return nil, err
+		if r.Scan.Before, err = parseCursor(r.Cursor, sum); err != nil {
+			return "", rep, err
 		}
-		r.Scan.Before = pos
 	}
-	a := &Answer{}
-	for t, err := range e.Scan(ctx, r.Scan, &a.Report) {
+	var last trace.Position
+	n := 0
+	for t, err := range e.Scan(ctx, r.Scan, &rep) {
 		if err != nil {
-			return nil, err
+			return "", rep, err
 		}
 		if !r.Scan.Match(t) {
 			continue
 		}
-		if len(a.Traces) == r.Limit {
-			last := a.Traces[len(a.Traces)-1]
-			a.Cursor = formatCursor(PositionOf(last), sum)
+		if n == r.Limit {
+			cursor = formatCursor(last, sum)
 			break
 		}
-		if a.Traces = append(a.Traces, t); r.NoCursor && len(a.Traces) == r.Limit {
+		if err := fn(t); err != nil {
+			return "", rep, err
+		}
+		last = PositionOf(t)
+		if n++; r.NoCursor && n == r.Limit {
 			break
 		}
 	}
-	return a, nil
+	return cursor, rep, nil
 }
 
 // PositionOf returns a trace's place in the order of traces.

@@ -125,7 +125,11 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	found, err := a.engine.Find(r.Context(), req)
+	traces := []summary{}
+	cursor, rep, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
+		traces = append(traces, summarize(t))
+		return nil
+	})
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -136,18 +140,11 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 		Bytes    int64  `json:"bytes"`
 		Reason   string `json:"reason"`
 	}
-	out := struct {
+	return api.Answer{Value: struct {
 		Traces  []summary `json:"traces"`
 		Cursor  string    `json:"cursor"`
 		Scanned scanned   `json:"scanned"`
-	}{
-		Traces: make([]summary, len(found.Traces)), Cursor: found.Cursor,
-		Scanned: scanned{found.Report.Incomplete == "", found.Report.Blocks, found.Report.BlocksSkipped, found.Report.Bytes, found.Report.Incomplete},
-	}
-	for i, t := range found.Traces {
-		out.Traces[i] = summarize(t)
-	}
-	return api.Answer{Value: out}, nil
+	}{traces, cursor, scanned{rep.Incomplete == "", rep.Blocks, rep.BlocksSkipped, rep.Bytes, rep.Incomplete}}}, nil
 }
 
 type summary struct {

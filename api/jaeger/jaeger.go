@@ -134,7 +134,11 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return answer([]*trace.Trace{t}, nil, raw), nil
+	out := api.NewList()
+	if err := add(out, t, raw); err != nil {
+		return api.Answer{}, err
+	}
+	return api.Answer{Value: body{Data: out.Parts}}, nil
 }
 
 // isRaw reports whether the spans are wanted as they came, nothing mended.
@@ -150,12 +154,13 @@ func isRaw(r *http.Request) (bool, error) {
 	return raw, nil
 }
 
-func answer(traces []*trace.Trace, errs []errorBody, raw bool) api.Answer {
-	out := make([]wire.Trace, len(traces))
-	for i, t := range traces {
-		out[i] = wire.Encode(t, raw)
+// add adds a trace in Jaeger's form to an answer.
+func add(out *api.List, t *trace.Trace, raw bool) error {
+	b, err := json.Marshal(wire.Encode(t, raw))
+	if err != nil { // numbers and text alone
+		panic(err)
 	}
-	return api.Answer{Value: body{Data: out, Errors: errs}}
+	return out.Add(b)
 }
 
 func (a *API) search(r *http.Request) (api.Answer, error) {
@@ -173,15 +178,15 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	found, err := a.engine.Find(r.Context(), req)
-	if err != nil {
+	out := api.NewList()
+	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return add(out, t, raw) }); err != nil {
 		return api.Answer{}, err
 	}
-	return answer(found.Traces, nil, raw), nil
+	return api.Answer{Value: body{Data: out.Parts}}, nil
 }
 
 func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {
-	var traces []*trace.Trace
+	out := api.NewList()
 	var errs []errorBody
 	asked := map[trace.ID]bool{}
 	for _, s := range ids {
@@ -200,8 +205,10 @@ func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error)
 		case err != nil:
 			return api.Answer{}, err
 		default:
-			traces = append(traces, t)
+			if err := add(out, t, raw); err != nil {
+				return api.Answer{}, err
+			}
 		}
 	}
-	return answer(traces, errs, raw), nil
+	return api.Answer{Value: body{Data: out.Parts, Errors: errs}}, nil
 }

@@ -2,7 +2,6 @@
 package zipkin
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,17 +104,18 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 		return none(r)
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
-	found, err := a.engine.Find(r.Context(), query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}}, Limit: recent, NoCursor: true})
-	if err != nil {
-		return api.Answer{}, err
-	}
 	var list []string
-	for _, t := range found.Traces {
+	req := query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}}, Limit: recent, NoCursor: true}
+	_, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		for i := range t.Spans {
 			if v, ok := trace.Get(t.Spans[i].Attrs, "peer.service"); ok && t.Spans[i].Service() == service {
 				list = append(list, v.Text())
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return api.Answer{}, err
 	}
 	return a.names(r, list)
 }
@@ -151,7 +151,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 	case len(ids) == 1:
 		return api.Answer{}, trace.Errorf(trace.Invalid, "Use /api/v2/trace/{traceId} endpoint to retrieve a single trace")
 	}
-	out := []json.RawMessage{}
+	out := api.NewList()
 	seen := map[trace.ID]bool{}
 	for _, s := range ids {
 		id, err := parseID(s)
@@ -169,9 +169,11 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 		if err != nil {
 			return api.Answer{}, err
 		}
-		out = append(out, wire.EncodeTrace(t))
+		if err := out.Add(wire.EncodeTrace(t)); err != nil {
+			return api.Answer{}, err
+		}
 	}
-	return api.Answer{Value: out}, nil
+	return api.Answer{Value: out.Parts}, nil
 }
 
 func (a *API) traces(r *http.Request) (api.Answer, error) {
@@ -182,15 +184,11 @@ func (a *API) traces(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	found, err := a.engine.Find(r.Context(), req)
-	if err != nil {
+	out := api.NewList()
+	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return out.Add(wire.EncodeTrace(t)) }); err != nil {
 		return api.Answer{}, err
 	}
-	out := make([]json.RawMessage, len(found.Traces))
-	for i, t := range found.Traces {
-		out[i] = wire.EncodeTrace(t)
-	}
-	return api.Answer{Value: out}, nil
+	return api.Answer{Value: out.Parts}, nil
 }
 
 func serviceIs(name string) trace.Cond {
