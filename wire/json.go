@@ -358,16 +358,23 @@ func (r *JSON) Uint(bits int) uint64 {
 // Int reads a 64-bit number, in quotes or not.
 func (r *JSON) Int() int64 {
 	s := r.Number()
-	v, err := strconv.ParseInt(s, 10, 64)
-	if err == nil {
-		return v
+	v, ok := Whole(s)
+	if !ok {
+		r.Fail("%.40q is not a 64-bit number", s)
+	}
+	return v
+}
+
+// Whole reads a number's text, with a fraction of nothing or an exponent too, if it is whole and has a place in 64 bits.
+func Whole(s string) (int64, bool) {
+	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return v, true
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || f != math.Trunc(f) || f < math.MinInt64 || f >= math.MaxInt64 {
-		r.Fail("%.40q is not a 64-bit number", s)
-		return 0
+		return 0, false
 	}
-	return int64(f)
+	return int64(f), true
 }
 
 // Double reads a number, in quotes or not, or NaN, Infinity or -Infinity in quotes. What is too large is infinite.

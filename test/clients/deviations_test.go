@@ -39,8 +39,12 @@ var deviations = map[string][]deviation{
 		{why: "the API has no bytes and no maps as attributes of spans", change: withoutAttributes("bytes", "bytes.empty", "map", "map.empty")},
 		{why: "the API has arrays of one type only", change: withoutAttributes("array.mixed")},
 		{why: "the SDK leaves out an attribute without a value", change: withoutAttributes("nothing")},
-		{why: "a number has 53 bits", change: withoutAttributes("int.beyond", "int.max", "int.min", "ints.wide")},
-		{why: "a whole number is sent as an integer, even one of 309 digits", change: withoutAttributes("double.large")},
+		{why: "a number has 53 bits, and a whole one beyond 64 is sent as a double", tried: true, change: func(t *known.Trace) {
+			const beyond, double = 9007199254740992, known.Double(1 << 63)
+			changeAttribute(t, "int.beyond", func(v *known.Value) { *v.Int = beyond })
+			changeAttribute(t, "int.max", func(v *known.Value) { *v = known.Value{Double: new(double)} })
+			changeAttribute(t, "ints.wide", func(v *known.Value) { v.Array.Values[0] = known.Value{Double: new(double)} })
+		}},
 		{why: "JSON has no such numbers: it writes null", protocol: "http/json", tried: true, change: func(t *known.Trace) {
 			for _, key := range []string{"double.nan", "double.inf", "double.-inf"} {
 				changeAttribute(t, key, func(v *known.Value) { *v = known.Value{} })

@@ -151,7 +151,7 @@ func (t *transcoder) resourceSpans(key []byte) {
 	switch string(key) {
 	case "resource":
 		t.message(1, func() { t.r.Object(t.resource) })
-	case "scopeSpans":
+	case "scopeSpans", "instrumentationLibrarySpans": // the name before OTLP 0.15
 		t.messages(2, t.scopeSpans)
 	case "schemaUrl":
 		t.bytes(3, t.r.Text())
@@ -173,7 +173,7 @@ func (t *transcoder) resource(key []byte) {
 
 func (t *transcoder) scopeSpans(key []byte) {
 	switch string(key) {
-	case "scope":
+	case "scope", "instrumentationLibrary":
 		t.message(1, func() { t.r.Object(t.scope) })
 	case "spans":
 		t.messages(2, t.span)
@@ -313,9 +313,9 @@ func (t *transcoder) value(depth int) {
 		case "boolValue":
 			t.out = protowire.AppendVarint(protowire.AppendTag(t.out, 2, protowire.VarintType), protowire.EncodeBool(t.r.Bool()))
 		case "intValue":
-			t.out = protowire.AppendVarint(protowire.AppendTag(t.out, 3, protowire.VarintType), uint64(t.r.Int()))
+			t.intValue()
 		case "doubleValue":
-			t.out = protowire.AppendFixed64(protowire.AppendTag(t.out, 4, protowire.Fixed64Type), math.Float64bits(t.r.Double()))
+			t.double(t.r.Double())
 		case "arrayValue":
 			t.list(5, depth, func() { t.r.Array(func() { t.element(depth + 1) }) })
 		case "kvlistValue":
@@ -326,6 +326,25 @@ func (t *transcoder) value(depth int) {
 			t.r.Skip()
 		}
 	})
+}
+
+// intValue writes an integer. The Node.js SDK calls every whole number one, in JSON also a number beyond 64 bits, which is a double.
+func (t *transcoder) intValue() {
+	s := t.r.Number()
+	if v, ok := wire.Whole(s); ok {
+		t.out = protowire.AppendVarint(protowire.AppendTag(t.out, 3, protowire.VarintType), uint64(v))
+		return
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || v != math.Trunc(v) || math.IsInf(v, 0) {
+		t.r.Fail("%.40q is not a 64-bit number", s)
+		return
+	}
+	t.double(v)
+}
+
+func (t *transcoder) double(v float64) {
+	t.out = protowire.AppendFixed64(protowire.AppendTag(t.out, 4, protowire.Fixed64Type), math.Float64bits(v))
 }
 
 // element writes an element of an array; null, which JSON's users write for it, is the empty value.
