@@ -33,7 +33,7 @@ func backend(t *testing.T) (endpoint string, engine *query.Engine) {
 		t.Fatal(err)
 	}
 	inlet := receive.Inlet{Sink: store, Meter: receive.NewMeter(reg), Limits: trace.DefaultLimits}
-	server := otlp.New(inlet, receive.NewBodies(16<<20, 64<<20), nil, slog.New(slog.DiscardHandler)).GRPC(16 << 20)
+	server := otlp.New(inlet, receive.NewBodies(16<<20, 64<<20), nil, slog.New(slog.DiscardHandler)).GRPC(16<<20, time.Minute)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,8 @@ type config struct {
 	host                                    string
 	otlpGRPC, otlpHTTP, zipkin, page, admin string
 	store                                   spool.Config
-	bodyBytes, heldBytes                    int64
+	bodyBytes, heldBytes, spanBytes         int64
+	timeout                                 time.Duration
 	future                                  time.Duration
 	origins                                 []string
 	prefix                                  string
@@ -27,7 +28,7 @@ type config struct {
 func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", page: ":16686", admin: ":14269",
-		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, future: 24 * time.Hour, origins: []string{"loopback"},
+		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
 		prefix: "/", queries: 8, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 	}
 }
@@ -49,6 +50,8 @@ func (c *config) settings() settings {
 		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: &number{&c.store.BlockSpans}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
+		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},
+		{key: "receive.timeout", help: "how long a request may take to arrive", value: &duration{&c.timeout}},
 		{key: "receive.future", help: "how far ahead of this clock a span may start", value: &duration{&c.future}},
 		{key: "otlp.cors_origins", help: "origins of web pages that may send spans; loopback stands for this machine", value: &list{&c.origins}},
 		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},

@@ -63,8 +63,14 @@ func (c *config) validate() error {
 	if c.bodyBytes < 1<<16 || c.bodyBytes > 1<<30 {
 		return fmt.Errorf("receive.body_bytes: is %d; want 64KiB to 1GiB", c.bodyBytes)
 	}
-	if c.heldBytes < c.bodyBytes {
-		return fmt.Errorf("receive.held_bytes: is %d; want at least receive.body_bytes, %d", c.heldBytes, c.bodyBytes)
+	if c.heldBytes < 4*c.bodyBytes { // a compressed JSON body is held as it came, decompressed, and in its binary form
+		return fmt.Errorf("receive.held_bytes: is %d; want at least 4 times receive.body_bytes, %d", c.heldBytes, 4*c.bodyBytes)
+	}
+	if c.spanBytes < 1<<10 || c.spanBytes > c.bodyBytes {
+		return fmt.Errorf("receive.span_bytes: is %d; want 1KiB to receive.body_bytes, %d", c.spanBytes, c.bodyBytes)
+	}
+	if c.timeout < time.Second {
+		return fmt.Errorf("receive.timeout: is %v; want 1s or more", c.timeout)
 	}
 	if !strings.HasPrefix(c.prefix, "/") {
 		return fmt.Errorf("query.prefix: is %q; want a path that begins with /", c.prefix)
@@ -92,7 +98,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 
 	health := admin.NewHealth("recovering")
-	adminServer := newServer(admin.Handler(health, reg, c.pprof), log)
+	adminServer := newServer(admin.Handler(health, reg, c.pprof), c.timeout, log)
 	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
 	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
@@ -108,8 +114,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: c.limits}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
-	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes))
-	httpServer := newServer(otlpReceiver.HTTP(), log)
+	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes), c.timeout)
+	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
@@ -121,7 +127,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))
-	zipkinServer, pageServer := newServer(zipkinMux, log), newServer(underPrefix(c.prefix, pageMux), log)
+	zipkinServer, pageServer := newServer(zipkinMux, c.timeout, log), newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
 
 	if grpcL != nil {
 		work.Go(func() error { return ignore(grpcServer.Serve(grpcL), grpc.ErrServerStopped) }) // asked to stop before it began
@@ -155,6 +161,7 @@ func (c *config) limitMemory() {
 // limits returns what a span's times may be now. What the retention would delete at once is refused instead.
 func (c *config) limits() trace.Limits {
 	l := trace.DefaultLimits()
+	l.SpanBytes = int(c.spanBytes)
 	now := time.Now()
 	if c.store.Retention > 0 {
 		l.Oldest = uint64(now.Add(-c.store.Retention).UnixNano())
@@ -172,9 +179,9 @@ func buildInfo() prometheus.Collector {
 }
 
 // newServer returns a server that no slow or silent client can hold for long. Answers may take their time.
-func newServer(h http.Handler, log *slog.Logger) *http.Server {
+func newServer(h http.Handler, timeout time.Duration, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 5 * time.Minute,
+		Handler: h, ReadHeaderTimeout: min(10*time.Second, timeout), ReadTimeout: timeout, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

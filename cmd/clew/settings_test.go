@@ -158,7 +158,9 @@ func TestValidate(t *testing.T) {
 	}{
 		{"store:\n  head_bytes: 1KiB\n", nil, nil, "clew.yaml:2: store.head_bytes: is 1024; want 64 KiB to 2 GiB"},
 		{"", []string{"CLEW_STORE_HEAD_AGE=1ms"}, nil, "environment CLEW_STORE_HEAD_AGE: store.head_age: is 1ms; want 1s or more"},
-		{"", nil, []string{"--receive.held_bytes", "1MiB"}, "flag --receive.held_bytes: receive.held_bytes: is 1048576; want at least receive.body_bytes, 67108864"},
+		{"", nil, []string{"--receive.held_bytes", "1MiB"}, "flag --receive.held_bytes: receive.held_bytes: is 1048576; want at least 4 times receive.body_bytes, 268435456"},
+		{"", nil, []string{"--receive.span_bytes", "1GiB"}, "receive.span_bytes: is 1073741824; want 1KiB to receive.body_bytes, 67108864"},
+		{"", nil, []string{"--receive.timeout", "1ms"}, "receive.timeout: is 1ms; want 1s or more"},
 		{"", nil, []string{"--receive.body_bytes", "1"}, "receive.body_bytes: is 1; want 64KiB to 1GiB"},
 		{"", nil, []string{"--query.prefix", "clew"}, `query.prefix: is "clew"; want a path that begins with /`},
 		{"", nil, []string{"--data", ""}, "store.dir: is empty; want a folder"},

@@ -27,12 +27,17 @@ import (
 	wire "github.com/clewtrace/clew/wire/otlp"
 )
 
-// GRPC returns a server of OTLP/gRPC that takes messages of at most maxMessage bytes. Requests stay the bytes they are.
-func (r *Receiver) GRPC(maxMessage int) *grpc.Server {
+// GRPC returns a server of OTLP/gRPC that takes messages of at most maxMessage bytes, and gives a request some time from its headers
+// to its answer: who sends slowly is cut off then. Requests stay the bytes they are.
+func (r *Receiver) GRPC(maxMessage int, timeout time.Duration) *grpc.Server {
 	encoding.RegisterCompressor(newZstd())
 	s := grpc.NewServer(
 		grpc.StatsHandler(&undelivered{inlet: &r.grpc}),
-		grpc.InTapHandle(withDeadline),
+		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			context.AfterFunc(ctx, cancel) // the stream's end cancels the parent, and with it the timer
+			return ctx, nil
+		}),
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(256),
@@ -47,15 +52,6 @@ func (r *Receiver) GRPC(maxMessage int) *grpc.Server {
 		Metadata:    "opentelemetry/proto/collector/trace/v1/trace_service.proto",
 	}, r)
 	return s
-}
-
-// requestTimeout is how long a request may take, from its headers to its answer. Who sends slowly is cut off then.
-const requestTimeout = 2 * time.Minute
-
-func withDeadline(ctx context.Context, _ *tap.Info) (context.Context, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	context.AfterFunc(ctx, cancel) // the stream's end cancels the parent, and with it the timer
-	return ctx, nil
 }
 
 func (r *Receiver) unknown(_ any, stream grpc.ServerStream) error {

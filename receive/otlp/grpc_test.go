@@ -29,7 +29,7 @@ func (f *fixture) serve(t *testing.T) (*grpc.ClientConn, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := f.GRPC(maxBody)
+	s := f.GRPC(maxBody, f.timeout)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	c, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -274,4 +274,18 @@ type signal struct{ sent chan struct{} }
 func (s *signal) Read([]byte) (int, error) {
 	close(s.sent)
 	return 0, io.EOF
+}
+
+// TestGRPCSlow: a client that stops in the middle of a message and stays is cut off.
+func TestGRPCSlow(t *testing.T) {
+	f := newFixture()
+	f.timeout = 200 * time.Millisecond
+	_, address := f.serve(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	code, message := raw(t, ctx, address, "", 0, 1000, io.MultiReader(strings.NewReader("abc"), slow{ctx.Done()}))
+	if code != codes.DeadlineExceeded {
+		t.Errorf("%v %q", code, message)
+	}
+	f.expect(t, "slow", map[string]string{"refused_requests grpc cut_off": "1"})
 }

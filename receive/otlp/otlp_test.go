@@ -68,10 +68,12 @@ type fixture struct {
 	sink *sink
 	reg  *prometheus.Registry
 	last map[string]string
+
+	timeout time.Duration // of gRPC requests
 }
 
 func newFixture() *fixture {
-	f := &fixture{sink: &sink{}, reg: prometheus.NewRegistry(), last: map[string]string{}}
+	f := &fixture{sink: &sink{}, reg: prometheus.NewRegistry(), last: map[string]string{}, timeout: time.Minute}
 	inlet := receive.Inlet{Sink: f.sink, Meter: receive.NewMeter(f.reg), Limits: trace.DefaultLimits}
 	f.Receiver = New(inlet, receive.NewBodies(maxBody, 8*maxBody), []string{"loopback"}, slog.New(slog.DiscardHandler))
 	return f

@@ -147,21 +147,3 @@ func TestDecodeJSONErrors(t *testing.T) {
 		}
 	}
 }
-
-func FuzzDecodeJSON(f *testing.F) {
-	f.Add(AppendJSON(nil, sample()))
-	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"value":{"arrayValue":{"values":[{}]}}}]}]}]}]}`))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		spans, err := DecodeJSON(in)
-		if err != nil {
-			return
-		}
-		again, err := DecodeJSON(AppendJSON(nil, spans))
-		if err != nil {
-			t.Fatalf("own JSON is refused: %v", err)
-		}
-		if len(again) != len(spans) {
-			t.Fatalf("%d spans became %d", len(spans), len(again))
-		}
-	})
-}
