@@ -152,6 +152,9 @@ func statusOf(k trace.ErrorKind) int {
 	return http.StatusInternalServerError
 }
 
+// writeTimeout is how long a client may take to read an answer, which is held in memory until then.
+const writeTimeout = 2 * time.Minute
+
 // gzipMin is how many bytes are worth compressing.
 const gzipMin = 1400
 
@@ -165,6 +168,9 @@ func (g *Gate) write(w http.ResponseWriter, r *http.Request, a Answer) {
 			return
 		}
 	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // what has no deadlines is no network
+	defer func() { _ = conn.SetWriteDeadline(time.Time{}) }()
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	if a.ContentType != "" {

@@ -22,17 +22,23 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// server answers from a real store that holds spans.
-func server(t testing.TB, batches ...[]trace.Span) *httptest.Server {
+// open opens a store in a folder, and ends it with the test.
+func open(t testing.TB, dir string) *spool.Spool {
 	t.Helper()
 	cfg := spool.Default()
-	cfg.Dir, cfg.Retention = t.TempDir(), 0
-	log := slog.New(slog.DiscardHandler)
-	store, err := spool.Open(cfg, log, prometheus.NewRegistry())
+	cfg.Dir, cfg.Retention = dir, 0
+	store, err := spool.Open(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// filled returns a store that holds spans in memory.
+func filled(t testing.TB, dir string, batches ...[]trace.Span) *spool.Spool {
+	t.Helper()
+	store := open(t, dir)
 	for _, spans := range batches {
 		var b trace.Batch
 		if err := trace.Pack(&b, spans, trace.DefaultLimits()); err != nil {
@@ -42,8 +48,19 @@ func server(t testing.TB, batches ...[]trace.Span) *httptest.Server {
 			t.Fatal(err)
 		}
 	}
+	return store
+}
+
+// server answers from a real store that holds spans.
+func server(t testing.TB, batches ...[]trace.Span) *httptest.Server {
+	t.Helper()
+	return serve(t, filled(t, t.TempDir(), batches...))
+}
+
+func serve(t testing.TB, store *spool.Spool) *httptest.Server {
+	t.Helper()
 	mux := http.NewServeMux()
-	Register(mux, api.NewGate(4, log, prometheus.NewRegistry()), query.New(store))
+	Register(mux, api.NewGate(4, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), query.New(store))
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
@@ -69,13 +86,27 @@ func get(t testing.TB, s *httptest.Server, path string) (int, []byte) {
 // sampleRange are the parameters of a search that covers the sample, as Grafana and the UI send them.
 var sampleRange = fmt.Sprintf("&start=%d&end=%d", testkit.SampleTime/1000, testkit.SampleTime/1000+1_000_000)
 
-// TestGolden holds whole answers.
+// TestGolden holds whole answers, first from memory, then from a block.
 func TestGolden(t *testing.T) {
 	sample := testkit.Sample()
 	short := slices.Clone(sample[3:4])
 	short[0].TraceID, short[0].Parent = trace.ID{15: 0xab}, trace.SpanID{}
-	s := server(t, sample, short)
-	id := sample[0].TraceID.String()
+	dir := t.TempDir()
+	store := filled(t, dir, sample, short)
+	golden(t, serve(t, store))
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store = open(t, dir)
+	if st, err := store.Stats(t.Context()); err != nil || st.Blocks == 0 {
+		t.Fatalf("%d blocks, %v", st.Blocks, err)
+	}
+	golden(t, serve(t, store))
+}
+
+func golden(t *testing.T, s *httptest.Server) {
+	t.Helper()
+	id := testkit.Sample()[0].TraceID.String()
 	for _, c := range []struct {
 		file, path string
 		status     int
