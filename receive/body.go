@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -82,7 +83,7 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	if req.ContentLength > r.maxBody { // of a compressed body as well: it would not become smaller
 		return nil, r.tooLarge()
 	}
-	b, err := r.fill(req.Body, "body cannot be read: %v")
+	b, err := r.fill(req.Body, unread)
 	if err != nil || coding == "" || coding == "identity" {
 		return b, err
 	}
@@ -98,6 +99,11 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	}
 	return r.gunzip(b.Bytes)
 }
+
+// unread is the message for a body of which not all came; errCutOff is the cause by which BodyReason knows it.
+const unread = "body cannot be read: %v"
+
+var errCutOff = errors.New("cut off")
 
 func (r *Bodies) gunzip(in []byte) (*Body, error) {
 	z, _ := r.gzips.Get().(*gzip.Reader)
@@ -163,7 +169,9 @@ func (b *Body) fill(in io.Reader, broken string) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return &trace.Error{Kind: trace.Busy, Msg: "body did not arrive in time", After: time.Second}
+			return &trace.Error{Kind: trace.Busy, Msg: "body did not arrive in time", After: time.Second, Err: errCutOff}
+		case err != nil && broken == unread:
+			return &trace.Error{Kind: trace.Invalid, Msg: fmt.Sprintf(broken, err), Err: errCutOff}
 		case err != nil:
 			return trace.Errorf(trace.Invalid, broken, err)
 		}

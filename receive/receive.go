@@ -6,6 +6,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -67,8 +68,11 @@ func (m *Meter) RefuseRequest(protocol, reason string) {
 
 // BodyReason returns the reason for which a body that Read did not take is counted.
 func BodyReason(err error) string {
-	if err == error(UnsupportedEncoding) {
+	switch {
+	case err == error(UnsupportedEncoding):
 		return "content_encoding"
+	case errors.Is(err, errCutOff):
+		return "cut_off"
 	}
 	return trace.KindOf(err).String()
 }

@@ -292,7 +292,7 @@ func TestHTTPCutOff(t *testing.T) {
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("%d", w.Code)
 	}
-	f.expect(t, "cut off", map[string]string{"refused_requests http invalid": "1"})
+	f.expect(t, "cut off", map[string]string{"refused_requests http cut_off": "1"})
 }
 
 func TestHTTPCORS(t *testing.T) {

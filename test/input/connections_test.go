@@ -192,7 +192,7 @@ func TestSlowClients(t *testing.T) {
 	}
 	wg.Wait()
 	for protocol, want := range map[string]int{"otlp/http": 100, "zipkin": 100} {
-		if got := counters(t, s)[fmt.Sprintf(`clew_refused_requests_total{protocol=%q,reason="busy"}`, protocol)]; got != want {
+		if got := counters(t, s)[fmt.Sprintf(`clew_refused_requests_total{protocol=%q,reason="cut_off"}`, protocol)]; got != want {
 			t.Errorf("%s: %d slow bodies were counted; want %d", protocol, got, want)
 		}
 	}
