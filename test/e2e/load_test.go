@@ -1,0 +1,58 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/load"
+)
+
+// TestStopUnderFullLoad stops the server while a sender gives all it can, by each protocol: what the sender was told is stored, is stored, and
+// nothing is there that it did not send.
+func TestStopUnderFullLoad(t *testing.T) {
+	for protocol, listener := range map[string]string{"grpc": "otlp_grpc", "http": "otlp_http"} {
+		t.Run(protocol, func(t *testing.T) {
+			s := testkit.Start(t, "--log.level", "info")
+			cfg := load.Default()
+			cfg.Endpoint, cfg.Protocol, cfg.Rate, cfg.Batch, cfg.Patience = s.Address(listener), protocol, 0, 200, time.Millisecond
+			sender, err := load.NewSender(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- sender.Run(ctx) }()
+			deadline := time.Now().Add(time.Minute)
+			for sender.Report().Accepted < 10_000 {
+				if time.Now().After(deadline) {
+					t.Fatalf("%+v", sender.Report())
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if err := s.Stop(); err != nil {
+				t.Errorf("ends with %v", err)
+			}
+			cancel()
+			<-done // that its requests failed in the end is as it should be
+			sent := sender.Report()
+			r, err := http.Get(testkit.StartIn(t, s.Dir).URL("query") + "/api/v1/status")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = r.Body.Close() }()
+			var status struct{ Store struct{ Spans int64 } }
+			if err := json.NewDecoder(r.Body).Decode(&status); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("sent %d, acknowledged %d, stored %d", sent.Spans, sent.Accepted, status.Store.Spans)
+			if status.Store.Spans < sent.Accepted || status.Store.Spans > sent.Spans {
+				t.Errorf("%d spans are stored; %d were acknowledged, %d sent", status.Store.Spans, sent.Accepted, sent.Spans)
+			}
+		})
+	}
+}
