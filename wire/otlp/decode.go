@@ -5,9 +5,11 @@
 package otlp
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,29 +49,61 @@ func AppendBinary(dst, b []byte) ([]byte, error) {
 	if err := t.r.Err(); err != nil {
 		return nil, trace.Errorf(trace.Invalid, "not OTLP/JSON: %v", err)
 	}
-	return t.out, nil
+	return t.fill(), nil
 }
 
-// transcoder reads JSON and writes protobuf, field by field, in the order in which they come.
+// transcoder reads JSON and writes protobuf, field by field, in the order in which they come. The length of a message stands in
+// front of it but is known behind it. It is put there at once where the message is small; the lengths of others are put in at the
+// end, all in one go, since to move a large message once for each message around it would take seconds where these are many.
 type transcoder struct {
-	r   *wire.JSON
-	out []byte
+	r      *wire.JSON
+	out    []byte
+	gaps   []gap // by where their messages end
+	filled int   // bytes that the gaps will take
 }
 
-// message writes a field whose body fn writes; null writes none. The length is put in front of the body when it is known.
+// gap is where the length of a message is missing.
+type gap struct{ at, length int }
+
+// smallMessage is how many bytes are moved at once.
+const smallMessage = 256
+
+// message writes a field whose body fn writes; null writes none.
 func (t *transcoder) message(num protowire.Number, fn func()) {
 	if t.r.Null() {
 		return
 	}
 	t.out = protowire.AppendTag(t.out, num, protowire.BytesType)
-	at := len(t.out)
+	at, filled := len(t.out), t.filled
 	fn()
 	n := len(t.out) - at
-	var length [10]byte
-	head := protowire.AppendVarint(length[:0], uint64(n))
-	t.out = append(t.out, head...)
-	copy(t.out[at+len(head):], t.out[at:at+n])
-	copy(t.out[at:], head)
+	length := n + t.filled - filled
+	if length >= smallMessage {
+		t.gaps = append(t.gaps, gap{at, length})
+		t.filled += protowire.SizeVarint(uint64(length))
+		return
+	}
+	var head [2]byte
+	h := protowire.AppendVarint(head[:0], uint64(length))
+	t.out = append(t.out, h...)
+	copy(t.out[at+len(h):], t.out[at:at+n])
+	copy(t.out[at:], h)
+}
+
+// fill puts in the missing lengths, the last first, so that every byte moves once.
+func (t *transcoder) fill() []byte {
+	slices.SortFunc(t.gaps, func(a, b gap) int { return cmp.Compare(b.at, a.at) })
+	from := len(t.out)
+	t.out = append(t.out, make([]byte, t.filled)...)
+	to := len(t.out)
+	for _, g := range t.gaps {
+		to -= copy(t.out[to-(from-g.at):to], t.out[g.at:from])
+		from = g.at
+		size := protowire.SizeVarint(uint64(g.length))
+		to -= size
+		protowire.AppendVarint(t.out[to:to], uint64(g.length))
+	}
+	return t.out
 }
 
 // messages writes a field for each element of an array, whose members member writes.

@@ -181,3 +181,26 @@ func withoutIDs(m *collector.ExportTraceServiceRequest) {
 		}
 	}
 }
+
+// BenchmarkAppendBinary reads an ordinary request, and one that is as nested and as large as it may be.
+func BenchmarkAppendBinary(b *testing.B) {
+	var spans []trace.Span
+	for range 50 {
+		spans = append(spans, sample()...)
+	}
+	for name, in := range map[string][]byte{
+		"ordinary": AppendJSON(nil, spans),
+		"worst": inSpan(`"attributes":[{"key":"k","value":` + strings.Repeat(`{"kvlistValue":{"values":[{"value":`, 64) +
+			`{"stringValue":"` + strings.Repeat("x", 60<<20) + `"}` + strings.Repeat(`}]}}`, 64) + `}]`),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := AppendBinary(make([]byte, 0, len(in)), in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
