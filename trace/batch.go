@@ -353,8 +353,26 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 	s := &b.Spans[len(b.Spans)-1]
 	s.Resource, s.Scope = uint32(res), uint32(scope)
 	s.AttrLo, s.RestLo = uint32(attrLo), uint32(restLo)
-	var traceID, spanID, parent Part
-	deep := false
+	var x spanExtra
+	if !b.spanFields(at, end, s, &x) {
+		return false
+	}
+	s.AttrHi, s.RestHi = uint32(len(b.Attrs)), uint32(len(b.Rest))
+	x.many = b.limits.Items > 0 && b.items-items > b.limits.Items
+	if !b.valid(s, &x) {
+		b.Spans, b.Attrs, b.Rest = b.Spans[:len(b.Spans)-1], b.Attrs[:attrLo], b.Rest[:restLo]
+	}
+	return true
+}
+
+// spanExtra is what matters of a span only until it is known to be valid.
+type spanExtra struct {
+	traceID, spanID, parent Part
+	deep, many              bool // nested too deep, too many items
+}
+
+// spanFields reads a span's fields. It is the hot loop: of what arrives, most is spans.
+func (b *Batch) spanFields(at, end int, s *SpanRef, x *spanExtra) bool {
 	raw := b.Raw
 	var f field
 	for ; at < end; at = f.end {
@@ -364,15 +382,17 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 		if f.num <= 16 && f.wire != spanWire[f.num] {
 			return b.fail(at, fmt.Sprintf("field %d of Span has the wrong type", f.num))
 		}
+		body := Part{uint32(f.lo), uint32(f.hi)}
+		ok, deep, rest := true, false, false
 		switch f.num {
 		case 1:
-			traceID = Part{uint32(f.lo), uint32(f.hi)}
+			x.traceID = body
 		case 2:
-			spanID = Part{uint32(f.lo), uint32(f.hi)}
+			x.spanID = body
 		case 4:
-			parent = Part{uint32(f.lo), uint32(f.hi)}
+			x.parent = body
 		case 5:
-			s.Name = Part{uint32(f.lo), uint32(f.hi)}
+			s.Name = body
 			if !utf8.Valid(raw[f.lo:f.hi]) {
 				b.InvalidText++
 			}
@@ -387,46 +407,26 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 			s.End = f.val
 		case 9:
 			b.Attrs = append(b.Attrs, AttrRef{})
-			ok, d := b.keyValue(f.lo, f.hi, 0, &b.Attrs[len(b.Attrs)-1])
-			if !ok || !b.count(at, 1) { // and 1 in keyValue
-				return false
-			}
-			deep = deep || d
+			ok, deep = b.keyValue(f.lo, f.hi, 0, &b.Attrs[len(b.Attrs)-1])
+			ok = ok && b.count(at, 1) // and 1 in keyValue
 		case 15:
-			ok, rest := b.status(f.lo, f.hi, s)
-			if !ok {
-				return false
-			}
-			if rest {
-				b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
-			}
+			ok, rest = b.status(f.lo, f.hi, s)
 		case 16:
 			s.Flags = uint32(f.val)
 		case 11, 13:
-			ok, d := b.nested(f.lo, f.hi, f.num == 11)
-			if !ok || !b.count(at, 1) {
-				return false
-			}
-			deep = deep || d
-			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
+			ok, deep = b.nested(f.lo, f.hi, f.num == 11)
+			ok, rest = ok && b.count(at, 1), true
 		default:
+			ok, rest = b.count(at, 1), true
+		}
+		if !ok {
+			return false
+		}
+		x.deep = x.deep || deep
+		if rest {
 			b.Rest = append(b.Rest, Part{uint32(at), uint32(f.end)})
-			if !b.count(at, 1) {
-				return false
-			}
 		}
 	}
-	copy(s.TraceID[:], raw[traceID.Lo:traceID.Hi])
-	copy(s.ID[:], raw[spanID.Lo:spanID.Hi])
-	if parent.Len() == len(s.Parent) {
-		copy(s.Parent[:], raw[parent.Lo:parent.Hi])
-	}
-	s.AttrHi, s.RestHi = uint32(len(b.Attrs)), uint32(len(b.Rest))
-	many := b.limits.Items > 0 && b.items-items > b.limits.Items
-	if b.valid(s, traceID, spanID, parent, deep) && !(many && b.refuse(TooManyItems, "has more than %d attributes, events, links and elements", b.limits.Items)) {
-		return true
-	}
-	b.Spans, b.Attrs, b.Rest = b.Spans[:len(b.Spans)-1], b.Attrs[:attrLo], b.Rest[:restLo]
 	return true
 }
 
@@ -436,23 +436,30 @@ var spanWire = [17]uint8{
 	9: wireBytes, 10: wireVarint, 11: wireBytes, 12: wireVarint, 13: wireBytes, 14: wireVarint, 15: wireBytes, 16: wireFixed32,
 }
 
-// valid refuses a span that cannot be stored.
-func (b *Batch) valid(s *SpanRef, traceID, spanID, parent Part, deep bool) bool {
+// valid sets a span's IDs, and refuses a span that cannot be stored.
+func (b *Batch) valid(s *SpanRef, x *spanExtra) bool {
+	copy(s.TraceID[:], b.Bytes(x.traceID))
+	copy(s.ID[:], b.Bytes(x.spanID))
+	if x.parent.Len() == len(s.Parent) {
+		copy(s.Parent[:], b.Bytes(x.parent))
+	}
 	switch {
-	case traceID.Len() != len(s.TraceID) || s.TraceID.IsZero():
-		b.refuse(BadTraceID, "trace_id is %x; want 16 bytes, not all zero", clip(b.Bytes(traceID)))
-	case spanID.Len() != len(s.ID) || s.ID.IsZero():
-		b.refuse(BadSpanID, "span_id is %x; want 8 bytes, not all zero", clip(b.Bytes(spanID)))
-	case parent.Len() != 0 && parent.Len() != len(s.Parent):
-		b.refuse(BadSpanID, "parent_span_id is %x; want 8 bytes or none", clip(b.Bytes(parent)))
+	case x.traceID.Len() != len(s.TraceID) || s.TraceID.IsZero():
+		b.refuse(BadTraceID, "trace_id is %x; want 16 bytes, not all zero", clip(b.Bytes(x.traceID)))
+	case x.spanID.Len() != len(s.ID) || s.ID.IsZero():
+		b.refuse(BadSpanID, "span_id is %x; want 8 bytes, not all zero", clip(b.Bytes(x.spanID)))
+	case x.parent.Len() != 0 && x.parent.Len() != len(s.Parent):
+		b.refuse(BadSpanID, "parent_span_id is %x; want 8 bytes or none", clip(b.Bytes(x.parent)))
 	case s.Start == 0:
 		b.refuse(NoStartTime, "start_time_unix_nano is 0")
 	case s.Start < b.limits.Oldest:
 		b.refuse(TooOld, "starts at %d ns since 1970, before the retention's start %d", s.Start, b.limits.Oldest)
 	case b.limits.Newest != 0 && s.Start > b.limits.Newest:
 		b.refuse(InTheFuture, "starts at %d ns since 1970, in the future (at most %d is taken)", s.Start, b.limits.Newest)
-	case deep:
+	case x.deep:
 		b.refuse(TooDeep, "has values nested deeper than %d", b.limits.Depth)
+	case x.many:
+		b.refuse(TooManyItems, "has more than %d attributes, events, links and elements", b.limits.Items)
 	default:
 		return true
 	}

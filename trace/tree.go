@@ -124,7 +124,10 @@ func (a *arranger) cutCycles() {
 	}
 }
 
-func (a *arranger) walk() Tree {
+// family is who hangs below whom: the children of node p are child[kids[p]:kids[p+1]], in order; roots are the children of node n.
+type family struct{ kids, child []int32 }
+
+func (a *arranger) children() family {
 	n := len(a.parent)
 	start := make([]uint64, n)
 	for i := range a.spans {
@@ -133,7 +136,7 @@ func (a *arranger) walk() Tree {
 	for i := len(a.spans); i < n; i++ {
 		start[i] = ^uint64(0)
 	}
-	kids := make([]int32, n+2) // kids[p+1]: how many children p has; roots count as children of n
+	kids := make([]int32, n+2) // kids[p+1]: how many children p has
 	for i, p := range a.parent {
 		if p >= int32(len(a.spans)) {
 			start[p] = min(start[p], start[i])
@@ -163,7 +166,7 @@ func (a *arranger) walk() Tree {
 		}
 		return cmp.Compare(x, y)
 	})
-	child := make([]int32, n) // the children of p are child[kids[p]:kids[p+1]]
+	child := make([]int32, n)
 	next := slices.Clone(kids)
 	for _, i := range order {
 		p := a.parent[i]
@@ -173,13 +176,19 @@ func (a *arranger) walk() Tree {
 		child[next[p]] = i
 		next[p]++
 	}
+	return family{kids, child}
+}
 
+// walk places the nodes in pre-order.
+func (a *arranger) walk() Tree {
+	n := len(a.parent)
+	f := a.children()
 	t := Tree{Rows: make([]Row, 0, n), Gaps: len(a.ghosts)}
 	row := make([]int32, n)
 	stack := make([]int32, 0, 64)
 	push := func(p int32) {
-		for c := kids[p+1] - 1; c >= kids[p]; c-- {
-			stack = append(stack, child[c])
+		for _, c := range slices.Backward(f.child[f.kids[p]:f.kids[p+1]]) {
+			stack = append(stack, c)
 		}
 	}
 	push(int32(n))

@@ -259,11 +259,11 @@ func (in *input) finish(now uint64) {
 		add(attrNoTimestamp, trace.Bool(true))
 	}
 	s.End = s.Start + min(in.duration, math.MaxUint64-s.Start)
-	s.Attrs = appendAddress(s.Attrs, &in.local, attrLocalIPv4, attrLocalIPv6, attrLocalPort)
+	s.Attrs = appendAddress(s.Attrs, &in.local, localKeys)
 	if in.remote.Service != "" {
 		add(attrPeer, trace.String(in.remote.Service))
 	}
-	s.Attrs = appendAddress(s.Attrs, &in.remote, attrPeerIPv4, attrPeerIPv6, attrPeerPort)
+	s.Attrs = appendAddress(s.Attrs, &in.remote, peerKeys)
 	// In order: spans of one kind then have one shape in the store, however their sender's map was walked.
 	slices.SortStableFunc(in.tags, func(a, b trace.Attr) int { return strings.Compare(a.Key, b.Key) })
 	for i, tag := range in.tags {
@@ -299,15 +299,23 @@ func setStatus(s *trace.Span, tag trace.Attr) bool {
 	return false
 }
 
-func appendAddress(attrs []trace.Attr, e *endpoint, ipv4, ipv6, port string) []trace.Attr {
+// addressKeys are the attributes that hold an endpoint's address.
+type addressKeys struct{ ipv4, ipv6, port string }
+
+var (
+	localKeys = addressKeys{attrLocalIPv4, attrLocalIPv6, attrLocalPort}
+	peerKeys  = addressKeys{attrPeerIPv4, attrPeerIPv6, attrPeerPort}
+)
+
+func appendAddress(attrs []trace.Attr, e *endpoint, keys addressKeys) []trace.Attr {
 	if e.IPv4 != "" {
-		attrs = append(attrs, trace.Attr{Key: ipv4, Value: trace.String(e.IPv4)})
+		attrs = append(attrs, trace.Attr{Key: keys.ipv4, Value: trace.String(e.IPv4)})
 	}
 	if e.IPv6 != "" {
-		attrs = append(attrs, trace.Attr{Key: ipv6, Value: trace.String(e.IPv6)})
+		attrs = append(attrs, trace.Attr{Key: keys.ipv6, Value: trace.String(e.IPv6)})
 	}
 	if e.Port != 0 {
-		attrs = append(attrs, trace.Attr{Key: port, Value: trace.Int(int64(e.Port))})
+		attrs = append(attrs, trace.Attr{Key: keys.port, Value: trace.Int(int64(e.Port))})
 	}
 	return attrs
 }
