@@ -160,15 +160,16 @@ func must(t testing.TB, s query.Store, r query.Request) *query.Answer {
 // TestOrderAndPages asks for random traces in pages of all sizes: the pages joined are the whole, in order of start and ID.
 func TestOrderAndPages(t *testing.T) {
 	s := store(t, 64<<10)
+	const traces = 250
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 600 {
+	for i := range traces {
 		n := newSpan(byte(i), now+uint64(r.IntN(50))*1000, "a") // many start at the same moment
 		n.TraceID = trace.ID{byte(r.Uint32()), byte(r.Uint32()), 15: byte(i)}
-		n.Attrs = []trace.Attr{{Key: "pad", Value: trace.String(strings.Repeat("p", r.IntN(400)))}}
+		n.Attrs = []trace.Attr{{Key: "pad", Value: trace.String(strings.Repeat("p", r.IntN(1000)))}}
 		add(t, s, n)
 	}
 	whole := must(t, s, query.Request{Limit: 10_000})
-	if whole.Cursor != "" || len(whole.Traces) != 600 {
+	if whole.Cursor != "" || len(whole.Traces) != traces {
 		t.Fatalf("%d traces, cursor %q", len(whole.Traces), whole.Cursor)
 	}
 	for i := 1; i < len(whole.Traces); i++ {
@@ -176,7 +177,7 @@ func TestOrderAndPages(t *testing.T) {
 			t.Fatalf("trace %d is not after the one before", i)
 		}
 	}
-	for _, limit := range []int{1, 7, 100, 200, 599, 600, 601} {
+	for _, limit := range []int{4, 7, 100, traces - 1, traces, traces + 1} {
 		var got []*trace.Trace
 		req := query.Request{Limit: limit}
 		for {
@@ -186,7 +187,7 @@ func TestOrderAndPages(t *testing.T) {
 			}
 			req.Cursor = a.Cursor
 		}
-		if len(got) != 600 {
+		if len(got) != traces {
 			t.Fatalf("pages of %d: %d traces", limit, len(got))
 		}
 		for i := range got {
@@ -195,7 +196,7 @@ func TestOrderAndPages(t *testing.T) {
 			}
 		}
 	}
-	if a := must(t, s, query.Request{Limit: 600, NoCursor: true}); len(a.Traces) != 600 || a.Cursor != "" {
+	if a := must(t, s, query.Request{Limit: traces, NoCursor: true}); len(a.Traces) != traces || a.Cursor != "" {
 		t.Errorf("without a cursor: %d traces, cursor %q", len(a.Traces), a.Cursor)
 	}
 }
