@@ -129,10 +129,13 @@ func parseLookback(v string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseTags reads tag=key:value, repeated, and tags={"key":"value"}.
+// parseTags reads tag=key:value, repeated, and tags={"key":"value"}. Empty ones, as forms send them, are none.
 func parseTags(form url.Values) ([]trace.Cond, error) {
 	var conds []trace.Cond
 	for _, t := range form["tag"] {
+		if t == "" {
+			continue
+		}
 		key, value, ok := strings.Cut(t, ":")
 		if !ok {
 			return nil, trace.Errorf(trace.Invalid, "malformed 'tag' parameter, expecting key:value, received: %.100s", t)
@@ -140,6 +143,9 @@ func parseTags(form url.Values) ([]trace.Cond, error) {
 		conds = append(conds, tagCond(key, value))
 	}
 	for _, t := range form["tags"] {
+		if t == "" {
+			continue
+		}
 		var tags map[string]string
 		if err := json.Unmarshal([]byte(t), &tags); err != nil {
 			return nil, trace.Errorf(trace.Invalid, "malformed 'tags' parameter, cannot unmarshal JSON: %v", err)
