@@ -22,6 +22,7 @@ func DefaultLimits() Limits { return Limits{SpanBytes: 16 << 20, Items: 1 << 18,
 // the shortest element of an array 4; so no honest request comes near one item in 4 bytes where an attribute counts as two.
 const (
 	itemBytes = 4
+	partItems = 3       // as how many items a resource, a scope and a span count: the shortest span alone has 39 bytes
 	freeItems = 1 << 16 // so many items are harmless however small
 )
 
@@ -124,6 +125,13 @@ type Batch struct {
 
 // Bytes returns the bytes of a part.
 func (b *Batch) Bytes(p Part) []byte { return b.Raw[p.Lo:p.Hi] }
+
+// Small reports whether the index takes little memory, so that the batch may be kept to be used again: below some 20 MB, enough
+// for a request of 10,000 spans.
+func (b *Batch) Small() bool {
+	const n = 1 << 18
+	return cap(b.Attrs) <= n && cap(b.Rest) <= n && cap(b.Spans) <= n/8 && cap(b.Resources) <= n && cap(b.Scopes) <= n && cap(b.cut) <= n
+}
 
 // Index makes the batch the index of raw, which it keeps. Spans over a limit are left out, and Raw is then a copy
 // without them. An error of kind Invalid says that raw is no OTLP and at which byte it stops being so; one of kind TooLarge, that
@@ -246,7 +254,7 @@ func (b *Batch) traces() bool {
 func (b *Batch) resourceSpans(at, end int) bool {
 	res := len(b.Resources)
 	b.Resources = append(b.Resources, ResourceRef{})
-	if !b.count(at, 1) {
+	if !b.count(at, partItems) {
 		return false
 	}
 	var f field
@@ -280,7 +288,7 @@ func (b *Batch) resourceSpans(at, end int) bool {
 func (b *Batch) scopeSpans(at, end, res int) bool {
 	scope := len(b.Scopes)
 	b.Scopes = append(b.Scopes, ScopeRef{})
-	if !b.count(at, 1) {
+	if !b.count(at, partItems) {
 		return false
 	}
 	var f field
@@ -302,7 +310,7 @@ func (b *Batch) scopeSpans(at, end, res int) bool {
 			b.Scopes[scope].Body = Part{uint32(f.lo), uint32(f.hi)}
 		case 2:
 			refused := b.Refused.Total()
-			if !b.spanAt(f.lo, f.hi, res, scope) {
+			if !b.count(f.at, partItems) || !b.spanAt(f.lo, f.hi, res, scope) {
 				return false
 			}
 			if b.Refused.Total() > refused {

@@ -170,6 +170,7 @@ func TestDenseRequest(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"resources":  fill(1),
 		"scopes":     appendBytes(nil, 1, fill(2)),
+		"spans":      appendMessage(nil, 1, func(b []byte) []byte { return appendBytes(b, 2, fill(2)) }),
 		"attributes": traces(fill(9)),
 		"events":     traces(fill(11)),
 		"states":     traces(fill(3)),
@@ -182,9 +183,14 @@ func TestDenseRequest(t *testing.T) {
 		if err := b.Index(raw, DefaultLimits()); KindOf(err) != TooLarge || !strings.Contains(err.Error(), "send smaller batches") {
 			t.Errorf("%s: %d bytes: error %v, refused %+v", name, len(raw), err, b.Refused)
 		}
-		if size := 32*cap(b.Attrs) + 8*cap(b.Rest) + 16*cap(b.Resources) + 16*cap(b.Scopes); size > 16*len(raw) {
+		if size := 32*cap(b.Attrs) + 8*cap(b.Rest) + 8*cap(b.cut) + 16*cap(b.Resources) + 16*cap(b.Scopes); size > 16*len(raw) {
 			t.Errorf("%s: %d bytes cost %d of index", name, len(raw), size)
 		}
+	}
+	// Taken is a request of nothing but spans that say no more than they must, each with a resource of its own.
+	b := index(t, AppendTraces(nil, minimal(1<<17)), DefaultLimits())
+	if len(b.Spans) != 1<<17 || b.Small() {
+		t.Errorf("%d spans were taken, %+v refused, the index is small: %v", len(b.Spans), b.Refused, b.Small())
 	}
 	// The densest that means something is taken: attributes with a key of one letter, arrays of small numbers.
 	s := good(1)
@@ -195,6 +201,15 @@ func TestDenseRequest(t *testing.T) {
 	if b := index(t, AppendTraces(nil, []Span{s, s, s, s, s, s, s, s}), Limits{SpanBytes: 1 << 30, Items: 1 << 20, Depth: 64}); len(b.Spans) != 8 {
 		t.Errorf("refused %+v", b.Refused)
 	}
+}
+
+// minimal returns the shortest spans that are taken.
+func minimal(n int) []Span {
+	spans := make([]Span, n)
+	for i := range spans {
+		spans[i] = Span{TraceID: ID{1}, ID: SpanID{1}, Start: 1, Resource: &Resource{}, Scope: &Scope{}}
+	}
+	return spans
 }
 
 func TestInvalidText(t *testing.T) {

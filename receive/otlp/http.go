@@ -127,7 +127,7 @@ func (r *Receiver) transcode(body []byte) (release func(), binary []byte, err er
 // put keeps a batch for the next request, but not the memory of an unusually large one.
 func (r *Receiver) put(b *trace.Batch) {
 	b.Raw = nil
-	if cap(b.Attrs) < 1<<18 && cap(b.Rest) < 1<<18 {
+	if b.Small() {
 		r.batches.Put(b)
 	}
 }
