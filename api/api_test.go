@@ -164,3 +164,41 @@ func TestListBounded(t *testing.T) {
 		t.Errorf("an empty list is %s, %v", b, err)
 	}
 }
+
+// TestGone checks that a client that goes away stops its query, and that its place is free again.
+func TestGone(t *testing.T) {
+	g, _ := gate(1)
+	running := make(chan struct{}, 1)
+	s := httptest.NewServer(g.Wrap("x", "y", refuseText, func(r *http.Request) (Answer, error) {
+		if r.URL.Path == "/quick" {
+			return Answer{Value: 1}, nil
+		}
+		running <- struct{}{}
+		<-r.Context().Done()
+		return Answer{}, r.Context().Err()
+	}))
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Client().Do(req)
+		done <- err
+	}()
+	<-running
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("the request ends with %v", err)
+	}
+	r, err := s.Client().Get(s.URL + "/quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		t.Errorf("the next query: %s", r.Status)
+	}
+}
