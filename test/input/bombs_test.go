@@ -1,0 +1,143 @@
+package input_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/trace"
+)
+
+// bomb is a request that is small on the wire and large when it is read.
+type bomb struct {
+	name, port, path, contentType string
+	head, fill                    string // fill is repeated up to a size
+	size                          int
+	tail                          string
+}
+
+func (b *bomb) body(t testing.TB) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk := strings.Repeat(b.fill, 1+(1<<20)/len(b.fill))
+	for _, part := range []string{b.head, b.tail} {
+		for n := 0; part == b.tail && n+len(chunk) < b.size; n += len(chunk) {
+			if _, err := io.WriteString(z, chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.WriteString(z, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func bombs() []bomb {
+	const otlpJSON, protobuf, size = "application/json", "application/x-protobuf", 63 << 20
+	list := []bomb{
+		{name: "resources", contentType: otlpJSON, head: `{"resourceSpans":[`, fill: `{},`, size: size, tail: `{}]}`},
+		{name: "spans", contentType: otlpJSON, head: `{"resourceSpans":[{"scopeSpans":[{"spans":[`, fill: `{},`, size: size, tail: `{}]}]}]}`},
+		{name: "attributes", contentType: otlpJSON, head: `{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[`, fill: `{},`, size: size, tail: `{}]}]}]}]}`},
+		{name: "elements", contentType: otlpJSON, head: `{"resourceSpans":[{"resource":{"attributes":[{"value":{"arrayValue":{"values":[`, fill: `{},`, size: size, tail: `{}]}}}]}}]}`},
+		{name: "nested", contentType: otlpJSON, head: `{"x":`, fill: `[`, size: size, tail: `]`},
+		{name: "nested values", contentType: otlpJSON, head: `{"resourceSpans":[{"resource":{"attributes":[{"value":`, fill: `{"arrayValue":{"values":[{"value":`, size: size, tail: `{}`},
+		{name: "nested text", contentType: otlpJSON, head: `{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"value":` + strings.Repeat(`{"arrayValue":{"values":[`, 64) + `{"stringValue":"`, fill: `x`, size: size, tail: `"}` + strings.Repeat(`]}}`, 64) + `}]}]}]}]}`},
+		{name: "protobuf resources", contentType: protobuf, fill: "\x0a\x00", size: size, tail: "\x0a\x00"},
+		{name: "protobuf nested", contentType: protobuf, fill: "\x0a\x80\x80\x80\x01", size: size, tail: "\x0a\x00"},
+		{name: "10 GB of zeros", contentType: protobuf, fill: strings.Repeat("\x00", 1<<20), size: 1 << 30, tail: "\x00"},
+		{name: "Zipkin spans", port: "zipkin", contentType: otlpJSON, head: `[`, fill: `{"traceId":"1","id":"1"},`, size: size, tail: `{}]`},
+		{name: "Zipkin tags", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","tags":{`, fill: `"":"",`, size: size, tail: `"":""}}]`},
+		{name: "Zipkin nested", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","x":`, fill: `{"":`, size: size, tail: `]`},
+	}
+	for i := range list {
+		if list[i].path = "/v1/traces"; list[i].port == "zipkin" {
+			list[i].path = "/api/v2/spans"
+		}
+		if list[i].port == "" {
+			list[i].port = "otlp_http"
+		}
+	}
+	return list
+}
+
+// send sends the bomb, compressed, and holds that the server refuses it; where it may be busy, that is a refusal, too.
+func (b *bomb) send(t testing.TB, s *testkit.Server, body []byte, mayBeBusy bool) {
+	r, err := http.NewRequest(http.MethodPost, s.URL(b.port)+b.path, bytes.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	r.Header.Set("Content-Type", b.contentType)
+	r.Header.Set("Content-Encoding", "gzip")
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Errorf("%s, %d bytes: %v", b.name, len(body), err)
+		return
+	}
+	defer a.Body.Close()
+	answer, err := io.ReadAll(a.Body)
+	switch {
+	case err != nil:
+	case a.StatusCode == http.StatusServiceUnavailable && mayBeBusy:
+	case a.StatusCode == http.StatusBadRequest, a.StatusCode == http.StatusRequestEntityTooLarge:
+	case a.StatusCode == http.StatusOK && bytes.Contains(answer, []byte(`"rejectedSpans":"1"`)): // its one span is refused
+	default:
+		t.Errorf("%s, %d bytes: answered %d %.300q", b.name, len(body), a.StatusCode, answer)
+	}
+}
+
+// TestBombs sends them one by one, and then all at once: the server refuses them, or says that it is busy, and lives in bounded memory.
+func TestBombs(t *testing.T) {
+	s := testkit.Start(t)
+	list := bombs()
+	bodies := make([][]byte, len(list))
+	for i := range list {
+		bodies[i] = list[i].body(t)
+		list[i].send(t, s, bodies[i], false)
+		now, peak := memory(t, s.PID())
+		t.Logf("%s, %d bytes: %d MiB of memory, at most %d so far", list[i].name, len(bodies[i]), now, peak)
+	}
+	var wg sync.WaitGroup
+	for i := range list {
+		for range 3 {
+			wg.Go(func() { list[i].send(t, s, bodies[i], true) })
+		}
+	}
+	wg.Wait()
+	now, peak := memory(t, s.PID())
+	t.Logf("%d bombs at once: %d MiB of memory, at most %d", 3*len(list), now, peak)
+	if peak > 3000 { // some ten times the bytes that may be held, of which half is waiting to be collected
+		t.Errorf("%d MiB of memory", peak)
+	}
+	id := newID()
+	if refused, _ := send(t, s, []trace.Span{good(id, 1)}); refused != 0 {
+		t.Errorf("%d spans were refused", refused)
+	}
+	if got := readBack(t, s, id); got != [3]int{1, 1, 1} {
+		t.Errorf("Clew, Jaeger and Zipkin have %v spans; want 1", got)
+	}
+	refused := 0
+	for k, n := range counters(t, s) {
+		if strings.HasPrefix(k, "clew_refused") {
+			refused += n
+			t.Log(k, n)
+		}
+	}
+	if refused != 4*len(list) {
+		t.Errorf("%d refusals were counted; want %d", refused, 4*len(list))
+	}
+	balance(t, s)
+}
