@@ -86,6 +86,18 @@ func Start(t testing.TB, flags ...string) *Server {
 func StartIn(t testing.TB, dir string, flags ...string) *Server {
 	t.Helper()
 	s, err := Launch(Binary(t), dir, flags...)
+	return started(t, s, err)
+}
+
+// StartDemo starts clew demo as Start starts clew serve.
+func StartDemo(t testing.TB, flags ...string) *Server {
+	t.Helper()
+	s, err := launch(Binary(t), "demo", t.TempDir(), flags)
+	return started(t, s, err)
+}
+
+func started(t testing.TB, s *Server, err error) *Server {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +114,11 @@ func StartIn(t testing.TB, dir string, flags ...string) *Server {
 
 // Launch starts a clew binary on a folder and returns when it is ready. The caller ends it.
 func Launch(binary, dir string, flags ...string) (*Server, error) {
-	args := []string{"serve", "--data", dir, "--log.format", "json", "--log.level", "debug"}
+	return launch(binary, "serve", dir, flags)
+}
+
+func launch(binary, command, dir string, flags []string) (*Server, error) {
+	args := []string{command, "--data", dir, "--log.format", "json", "--log.level", "debug"}
 	for _, l := range []string{"otlp_grpc", "otlp_http", "zipkin", "query", "admin"} {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
