@@ -1,33 +1,40 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/clewtrace/clew/trace"
 )
 
 // A block file:
 //
-//	"CLWB" version(1 byte) 0 0 0
+//	"CLWB" version(1 byte) its complement(1 byte) 0 0
 //	groups, one after the other (group.go)
 //	trace index (index.go)
 //	trace filter
-//	footer: JSON, see Footer
-//	trailer: footer offset (8 bytes) footer length (4) CRC-32C of the footer (4) "CLWB", all big-endian
+//	twice: footer: JSON, see Footer
+//	       trailer: footer offset (8 bytes) footer length (4) CRC-32C of the footer (4) "CLWB", all big-endian
+//
+// The footer is there twice because all else is lost without it.
 const (
 	blockMagic   = "CLWB"
 	blockVersion = 1
 	blockHeader  = 8
+	footerCopies = 2
 	trailerBytes = 20
 	blockSuffix  = ".blk"
 	tmpSuffix    = ".tmp"
+	// footerSearch is how much of a file's end is searched for a whole footer when the last one is damaged.
+	footerSearch = 64 << 20
 )
 
 // Footer describes a block; it is stored as JSON.
@@ -54,10 +61,14 @@ type block struct {
 	number uint64
 	path   string
 	size   int64
-	file   *os.File
+	file   *diskFile
 	footer Footer
 	filter filter
 	report func(path string, offset int64, err error)
+	hurt   atomic.Bool // something in a group is damaged: what is whole must not be merged away from it (I8)
+
+	mu       sync.Mutex
+	reported map[int64]bool // offsets
 }
 
 func blockPath(dir string, number uint64) string {
@@ -73,15 +84,47 @@ func blockNumber(name string) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// damaged reports damage in the block and returns the error with file and offset.
+// damaged reports damage in the block, each once, and returns the error with file and offset.
 func (b *block) damaged(offset int64, err error) error {
-	b.report(b.path, offset, err)
+	b.mu.Lock()
+	known := b.reported[offset]
+	if !known {
+		if b.reported == nil {
+			b.reported = map[int64]bool{}
+		}
+		b.reported[offset] = true
+	}
+	b.mu.Unlock()
+	if !known {
+		b.report(b.path, offset, err)
+	}
 	return &trace.Error{Kind: trace.Corrupt, Msg: fmt.Sprintf("%s, offset %d", filepath.Base(b.path), offset), Err: err}
 }
 
+// lost is damaged for a part of a group.
+func (b *block) lost(offset int64, err error) error {
+	b.hurt.Store(true)
+	return b.damaged(offset, err)
+}
+
+// read returns a section's bytes, checked.
+func (b *block) read(s Section, base int64) ([]byte, error) {
+	if s.Length < 0 || s.Offset < 0 || base < 0 || s.Length > b.size || base > b.size || s.Offset > b.size-s.Length-base {
+		return nil, trace.Errorf(trace.Corrupt, "section of %d bytes at offset %d of %d", s.Length, base+s.Offset, b.size)
+	}
+	raw := make([]byte, s.Length)
+	if _, err := b.file.ReadAt(raw, base+s.Offset); err != nil {
+		return nil, &trace.Error{Kind: trace.Corrupt, Msg: "section cannot be read", Err: err}
+	}
+	if checksum(raw) != s.Sum {
+		return nil, trace.Errorf(trace.Corrupt, "checksum of %d bytes at offset %d is wrong", s.Length, base+s.Offset)
+	}
+	return raw, nil
+}
+
 // openBlock opens a block file and checks its footer. An error of kind Corrupt says that the file is no whole block.
-func openBlock(path string, number uint64, report func(string, int64, error)) (*block, error) {
-	f, err := os.Open(path)
+func openBlock(d *disk, path string, number uint64, report func(string, int64, error)) (*block, error) {
+	f, err := d.open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +132,9 @@ func openBlock(path string, number uint64, report func(string, int64, error)) (*
 	if err := b.readFooter(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	raw, err := b.footer.Filter.read(f, 0)
+	raw, err := b.read(b.footer.Filter, 0)
 	if err != nil { // costs speed alone
-		report(path, b.footer.Filter.Offset, err)
+		_ = b.damaged(b.footer.Filter.Offset, err)
 	}
 	b.filter = raw
 	return b, nil
@@ -103,32 +146,70 @@ func (b *block) readFooter() error {
 		return err
 	}
 	b.size = st.Size()
-	var t [trailerBytes]byte
 	if b.size < blockHeader+trailerBytes {
 		return b.damaged(b.size, trace.Errorf(trace.Corrupt, "file of %d bytes is too short", b.size))
-	}
-	if _, err := b.file.ReadAt(t[:], b.size-trailerBytes); err != nil {
-		return err
-	}
-	s := Section{Offset: int64(binary.BigEndian.Uint64(t[:])), Length: int64(binary.BigEndian.Uint32(t[8:])), Sum: binary.BigEndian.Uint32(t[12:])}
-	if string(t[16:]) != blockMagic || s.Offset < 0 || s.Offset+s.Length != b.size-trailerBytes {
-		return b.damaged(b.size-trailerBytes, trace.Errorf(trace.Corrupt, "no block trailer"))
 	}
 	var h [blockHeader]byte
 	if _, err := b.file.ReadAt(h[:], 0); err != nil {
 		return err
 	}
-	if string(h[:4]) == blockMagic && h[4] > blockVersion {
-		return fmt.Errorf("%s has block format %d; this version of clew reads up to %d", b.path, h[4], blockVersion)
+	version, ok := headerVersion(blockMagic, h[:])
+	if version > blockVersion {
+		return fmt.Errorf("%s has block format %d; this version of clew reads up to %d", b.path, version, blockVersion)
 	}
-	raw, err := s.read(b.file, 0)
-	if err != nil {
-		return b.damaged(s.Offset, err)
+	var tail [trailerBytes]byte
+	if _, err := b.file.ReadAt(tail[:], b.size-trailerBytes); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(raw, &b.footer); err != nil {
-		return b.damaged(s.Offset, err)
+	if err = b.footerOf(tail[:], b.size); err != nil {
+		err = b.damaged(b.size-trailerBytes, err)
+		if !b.findFooter() {
+			return err
+		}
+	}
+	if !ok {
+		_ = b.damaged(0, trace.Errorf(trace.Corrupt, "no block header"))
 	}
 	return nil
+}
+
+// footerOf reads the footer whose trailer, of which the bytes are given, ends at end.
+func (b *block) footerOf(t []byte, end int64) error {
+	s := Section{Offset: int64(binary.BigEndian.Uint64(t)), Length: int64(binary.BigEndian.Uint32(t[8:])), Sum: binary.BigEndian.Uint32(t[12:])}
+	if string(t[16:]) != blockMagic || s.Offset < 0 || s.Offset > end || s.Offset+s.Length != end-trailerBytes {
+		return trace.Errorf(trace.Corrupt, "no block trailer")
+	}
+	raw, err := b.read(s, 0)
+	if err != nil {
+		return err
+	}
+	var f Footer
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return &trace.Error{Kind: trace.Corrupt, Msg: "broken footer", Err: err}
+	}
+	b.footer = f
+	return nil
+}
+
+// findFooter looks for another footer, from the end of the file on.
+func (b *block) findFooter() bool {
+	tail := make([]byte, min(b.size, footerSearch))
+	base := b.size - int64(len(tail))
+	if _, err := b.file.ReadAt(tail, base); err != nil {
+		return false
+	}
+	for end := len(tail); end >= trailerBytes; {
+		i := bytes.LastIndex(tail[:end], []byte(blockMagic))
+		if i < trailerBytes-len(blockMagic) {
+			return false
+		}
+		end = i + len(blockMagic)
+		if b.footerOf(tail[end-trailerBytes:end], base+int64(end)) == nil {
+			return true
+		}
+		end--
+	}
+	return false
 }
 
 // find returns where in the block a trace lies: pairs of group and trace in it. Damage in the index costs a search of all groups.
@@ -180,7 +261,7 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 		for _, a := range g.ats(p[1], nil) {
 			var s trace.Span
 			if err := a.span(id, &s); err != nil {
-				_ = b.damaged(g.info.Offset+g.sections[a.shape].Offset, err)
+				_ = b.lost(g.info.Offset+g.sections[a.shape].Offset, err)
 				continue
 			}
 			out = append(out, s)
@@ -192,7 +273,9 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 // blockWriter writes a block. Traces must be added in order of their start.
 type blockWriter struct {
 	path    string // the final name
-	file    *os.File
+	disk    *disk
+	file    *diskFile // nil: closed
+	done    bool      // the file is whole and has its name
 	at      int64
 	z       *codec
 	group   *groupBuilder
@@ -203,16 +286,17 @@ type blockWriter struct {
 	dropped int // exact duplicates
 }
 
-func createBlock(path string, z *codec) (*blockWriter, error) {
-	f, err := os.OpenFile(path+tmpSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
+	f, err := d.create(path + tmpSuffix)
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, file: f, z: z, group: newGroupBuilder(), names: operations{}}
-	header := make([]byte, blockHeader)
-	copy(header, blockMagic)
-	header[4] = blockVersion
-	return w, w.write(header)
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupBuilder(), names: operations{}}
+	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
+		w.abort()
+		return nil, err
+	}
+	return w, nil
 }
 
 func (w *blockWriter) write(b []byte) error {
@@ -289,39 +373,55 @@ func (w *blockWriter) finish() error {
 	if err != nil {
 		return err
 	}
-	t := binary.BigEndian.AppendUint64(foot, uint64(w.at))
-	t = binary.BigEndian.AppendUint32(t, uint32(len(foot)))
-	t = binary.BigEndian.AppendUint32(t, checksum(foot))
-	if err := w.write(append(t, blockMagic...)); err != nil {
-		return err
+	for range footerCopies {
+		t := binary.BigEndian.AppendUint64(slices.Clone(foot), uint64(w.at))
+		t = binary.BigEndian.AppendUint32(t, uint32(len(foot)))
+		t = binary.BigEndian.AppendUint32(t, checksum(foot))
+		if err := w.write(append(t, blockMagic...)); err != nil {
+			return err
+		}
 	}
+	return w.name()
+}
+
+// name syncs the file and gives it its name.
+func (w *blockWriter) name() error {
 	if err := w.file.Sync(); err != nil {
 		return err
 	}
-	if err := w.file.Close(); err != nil {
-		return err
-	}
+	err := w.file.Close()
 	w.file = nil
-	if err := os.Rename(w.path+tmpSuffix, w.path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(w.path))
-}
-
-// abort removes what was written; it does nothing after finish.
-func (w *blockWriter) abort() {
-	if w.file != nil {
-		_ = w.file.Close()
-		_ = os.Remove(w.path + tmpSuffix)
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := w.disk.rename(w.path+tmpSuffix, w.path); err != nil {
+		return err
+	}
+	if err := w.disk.syncDir(filepath.Dir(w.path)); err != nil {
+		return err
+	}
+	w.done = true
+	return nil
+}
+
+// open opens the finished block. If that fails the file goes, since its spans will be written again.
+func (w *blockWriter) open(number uint64, report func(string, int64, error)) (*block, error) {
+	b, err := openBlock(w.disk, w.path, number, report)
+	w.done = err == nil
+	return b, err
+}
+
+// abort removes what was written; it does nothing when the block is finished.
+func (w *blockWriter) abort() {
+	if w.done {
+		return
+	}
+	if w.file != nil {
+		_ = w.file.Close()
+		w.file = nil
+	}
+	_ = w.disk.remove(w.path + tmpSuffix)
+	_ = w.disk.remove(w.path) // where its name could not be made durable
 }
 
 func (o operations) sorted() map[string][]trace.Operation {

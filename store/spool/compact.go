@@ -3,6 +3,7 @@ package spool
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/bits"
 	"slices"
 	"time"
@@ -22,7 +23,7 @@ func tier(spans int64) int { return bits.Len64(uint64(spans)/groupSpans) / 2 }
 
 // pick returns blocks to merge, or nil: the newest run of neighbours in time of one tier.
 func (s *Spool) pick() []*block {
-	blocks := slices.Clone(s.state.Load().blocks)
+	blocks := slices.DeleteFunc(slices.Clone(s.state.Load().blocks), func(b *block) bool { return b.hurt.Load() })
 	slices.SortFunc(blocks, func(a, b *block) int {
 		return cmp.Or(cmp.Compare(a.footer.Newest, b.footer.Newest), cmp.Compare(a.number, b.number))
 	})
@@ -61,6 +62,9 @@ func (s *Spool) mergeOne(ctx context.Context) (worked bool, err error) {
 	}
 	begin := time.Now()
 	b, err := s.merge(ctx, from)
+	if trace.KindOf(err) == trace.Corrupt {
+		return true, s.spare(from, err)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -77,6 +81,17 @@ func (s *Spool) mergeOne(ctx context.Context) (worked bool, err error) {
 	return true, s.remove(from)
 }
 
+// spare makes sure that blocks of which one is damaged are not merged: what is whole stays where it is (I8).
+func (s *Spool) spare(from []*block, err error) error {
+	if slices.ContainsFunc(from, func(b *block) bool { return b.hurt.Load() }) { // reported
+		return nil
+	}
+	for _, b := range from {
+		b.hurt.Store(true)
+	}
+	return fmt.Errorf("blocks cannot be merged and are left as they are: %w", err)
+}
+
 // place is where a part of a trace lies.
 type place struct {
 	id    trace.ID
@@ -90,9 +105,12 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
 	m := &merger{from: from, reader: newReader(z)}
-	places := m.places()
+	places, err := m.places()
+	if err != nil {
+		return nil, err
+	}
 	number, path := s.newBlock()
-	w, err := createBlock(path, z)
+	w, err := createBlock(s.disk, path, z)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +142,7 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 		return nil, err
 	}
 	s.metrics.duplicates.Add(float64(w.dropped))
-	return openBlock(path, number, s.damaged)
+	return w.open(number, s.damaged)
 }
 
 // merger reads the traces of several blocks in order.
@@ -134,13 +152,13 @@ type merger struct {
 }
 
 // places returns where all traces lie, those of one trace together and with the start of its earliest part.
-func (m *merger) places() []place {
+func (m *merger) places() ([]place, error) {
 	var all []place
 	for i, b := range m.from {
 		for k := range b.footer.Groups {
 			g, err := b.openGroup(k, m.reader.z)
 			if err != nil {
-				continue // reported; the group is lost
+				return nil, err
 			}
 			for t := range g.traces {
 				all = append(all, place{g.traces[t].id, g.traces[t].start, i, k, t})
@@ -160,7 +178,7 @@ func (m *merger) places() []place {
 		return cmp.Or(cmp.Compare(a.start, b.start), slices.Compare(a.id[:], b.id[:]),
 			cmp.Compare(a.block, b.block), cmp.Compare(a.group, b.group), cmp.Compare(a.index, b.index))
 	})
-	return all
+	return all, nil
 }
 
 func (m *merger) spans(places []place) ([]at, error) {
@@ -171,6 +189,9 @@ func (m *merger) spans(places []place) ([]at, error) {
 			return nil, err
 		}
 		out = g.ats(p.index, out)
+		if g.block.hurt.Load() {
+			return nil, trace.Errorf(trace.Corrupt, "block %d is damaged", g.block.number)
+		}
 	}
 	return out, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 )
@@ -94,7 +93,7 @@ func (s *Spool) writeHead(h *head) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
 	number, path := s.newBlock()
-	w, err := createBlock(path, z)
+	w, err := createBlock(s.disk, path, z)
 	if err != nil {
 		return nil, err
 	}
@@ -120,19 +119,19 @@ func (s *Spool) writeHead(h *head) (*block, error) {
 		return nil, err
 	}
 	s.metrics.duplicates.Add(float64(w.dropped))
-	return openBlock(path, number, s.damaged)
+	return w.open(number, s.damaged)
 }
 
 // removeSegments deletes the log up to a segment; its spans are in blocks now (I2).
 func (s *Spool) removeSegments(last uint64) error {
-	entries, err := os.ReadDir(s.walDir())
+	entries, err := s.disk.readDir(s.walDir())
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
 		if n, ok := segmentNumber(e.Name()); ok && n <= last {
-			errs = append(errs, os.Remove(segmentPath(s.walDir(), n)))
+			errs = append(errs, s.disk.remove(segmentPath(s.walDir(), n)))
 		}
 	}
 	return errors.Join(errs...)
@@ -197,7 +196,7 @@ func (s *Spool) remove(gone []*block) error {
 	})
 	var errs []error
 	for _, b := range gone {
-		if err := os.Remove(b.path); !errors.Is(err, fs.ErrNotExist) { // expired while it was merged
+		if err := s.disk.remove(b.path); !errors.Is(err, fs.ErrNotExist) { // expired while it was merged
 			errs = append(errs, err)
 		}
 	}

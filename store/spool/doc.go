@@ -26,6 +26,7 @@
 //	I5  Files in blocks/ with the ending .blk are complete; a file under construction ends in .tmp.
 //	I6  Nobody changes a head after it was frozen, nor a block ever.
 //	I7  Locks are taken in the order Spool.mu, head.mu, wal.mu.
+//	I8  A block of which a group is damaged, or could not be read, is not merged: nothing that is there is given up for what is not.
 //
 // Exact duplicates (a batch sent again because its acknowledgement was lost) are one span: they are dropped when a
 // trace is read and when its block is written.

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"encoding/binary"
-	"io"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -12,21 +11,6 @@ type Section struct {
 	Offset int64  // from the start of what holds it
 	Length int64  // bytes
 	Sum    uint32 // CRC-32C of the bytes
-}
-
-// read returns the section's bytes, checked.
-func (s Section) read(f io.ReaderAt, base int64) ([]byte, error) {
-	if s.Length < 0 || s.Length > maxColumnBytes {
-		return nil, trace.Errorf(trace.Corrupt, "section of %d bytes at offset %d", s.Length, base+s.Offset)
-	}
-	b := make([]byte, s.Length)
-	if _, err := f.ReadAt(b, base+s.Offset); err != nil {
-		return nil, &trace.Error{Kind: trace.Corrupt, Msg: "section cannot be read", Err: err}
-	}
-	if checksum(b) != s.Sum {
-		return nil, trace.Errorf(trace.Corrupt, "checksum of %d bytes at offset %d is wrong", s.Length, base+s.Offset)
-	}
-	return b, nil
 }
 
 // group is a group being read: by one goroutine, for one question.
@@ -132,13 +116,13 @@ func (r *reader) group(at groupAt) (*group, error) {
 // openGroup reads a group's header.
 func (b *block) openGroup(i int, z *codec) (*group, error) {
 	info := &b.footer.Groups[i]
-	raw, err := info.Header.read(b.file, info.Offset)
+	raw, err := b.read(info.Header, info.Offset)
 	if err != nil {
-		return nil, b.damaged(info.Offset+info.Header.Offset, err)
+		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
 	g := &group{block: b, info: info, rows: &rows{z: z}, read: int64(len(raw))}
 	if err := g.header(&cursor{b: raw}, z); err != nil {
-		return nil, b.damaged(info.Offset+info.Header.Offset, err)
+		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
 	return g, nil
 }
@@ -147,6 +131,9 @@ var errHeader = trace.Errorf(trace.Corrupt, "broken group header")
 
 func (g *group) header(c *cursor, z *codec) error {
 	n := c.count(16)
+	if n != g.info.Traces {
+		return errHeader
+	}
 	g.traces = make([]groupTrace, n)
 	for i := range g.traces {
 		copy(g.traces[i].id[:], c.take(16))
@@ -242,6 +229,9 @@ func (g *group) templates(c *cursor, z *codec) error {
 func (g *group) dictionaries(c *cursor, z *codec) error {
 	pair := func() (bodies, urls column, n int, err error) {
 		n = int(min(c.uint(), maxColumnBytes))
+		if n > g.info.Spans { // each is some span's
+			return bodies, urls, 0, errHeader
+		}
 		if bodies, err = z.strings(c.sized(), n); err != nil {
 			return
 		}
@@ -317,6 +307,9 @@ func (g *group) locate() error {
 	for i := range g.traces {
 		t := &g.list[g.traces[i].template]
 		g.explicit[i] = parents
+		if len(g.firsts)+len(t.shapes) > g.info.Spans {
+			return errHeader
+		}
 		for k, s := range t.shapes {
 			if int(s) >= len(next) {
 				return errHeader
@@ -334,7 +327,7 @@ func (g *group) locate() error {
 			return errHeader
 		}
 	}
-	if int(parents) != len(g.parents) {
+	if int(parents) != len(g.parents) || len(g.firsts) != g.info.Spans {
 		return errHeader
 	}
 	return nil
@@ -349,7 +342,7 @@ func (g *group) shape(i uint32) *shapeRows {
 	if g.broken[i] {
 		return nil
 	}
-	raw, err := g.sections[i].read(g.block.file, g.info.Offset)
+	raw, err := g.block.read(g.sections[i], g.info.Offset)
 	if err == nil {
 		g.read += int64(len(raw))
 		err = s.attach(raw, g.counts[i])
@@ -359,7 +352,7 @@ func (g *group) shape(i uint32) *shapeRows {
 	}
 	if err != nil {
 		g.broken[i] = true
-		_ = g.block.damaged(g.info.Offset+g.sections[i].Offset, err)
+		_ = g.block.lost(g.info.Offset+g.sections[i].Offset, err)
 		return nil
 	}
 	g.ready[i] = true
@@ -373,6 +366,7 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	for i := range lengths {
 		lengths[i] = c.uint()
 	}
+	const firstText = 3 // what comes before rest is numbers
 	columns := []*column{&s.start, &s.duration, &s.resource, &s.rest}
 	if s.wide {
 		columns = append(columns, &s.names)
@@ -392,14 +386,15 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	}
 	for i, col := range columns {
 		col.enc = c.take(lengths[i])
-		if c.bad || len(col.enc) == 0 {
+		number := i < firstText || i >= len(columns)-len(s.keys) && isNumber(s.keys[i-len(columns)+len(s.keys)].typ)
+		if c.bad || len(col.enc) == 0 || number != (col.enc[0] <= numIndexed) {
 			return errColumn
 		}
 	}
 	return nil
 }
 
-// ats appends the spans of trace i of the group to out; damaged ones are left out.
+// ats appends the spans of trace i of the group to out. Damaged ones are left out, and those whose parent's ID was among what is damaged.
 func (g *group) ats(i int, out []at) []at {
 	t := &g.list[g.traces[i].template]
 	first := g.firsts[g.offsets[i]:g.offsets[i+1]]
@@ -408,6 +403,7 @@ func (g *group) ats(i int, out []at) []at {
 	for k, s := range t.shapes {
 		rows := g.shape(s)
 		var parent trace.SpanID
+		orphan := false
 		switch p := t.parents[k]; p {
 		case 0:
 		case 1:
@@ -415,11 +411,15 @@ func (g *group) ats(i int, out []at) []at {
 			explicit++
 		default:
 			parent = ids[k+1-int(p)]
+			orphan = parent.IsZero()
 		}
 		if rows == nil {
 			continue
 		}
 		ids[k] = rows.ids[first[k]]
+		if orphan {
+			continue
+		}
 		out = append(out, at{
 			src: g.rows, shape: s, row: first[k], id: ids[k], parent: parent,
 			start: g.traces[i].start + rows.start.nums[first[k]],

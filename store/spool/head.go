@@ -11,6 +11,7 @@ import (
 type head struct {
 	segment uint64    // the last log segment that has spans of this head; guarded by Spool.mu
 	opened  time.Time // when the first span came; guarded by Spool.mu
+	logged  int64     // bytes of its log segment; guarded by Spool.mu
 
 	mu     sync.RWMutex
 	rows   *rows

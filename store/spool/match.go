@@ -137,7 +137,7 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 	}
 	return false, func(i int) (bool, error) {
 		if anyRes {
-			if err := m.rows.z.load(&s.resource, s.n); err != nil {
+			if err := m.rows.loadResource(s); err != nil {
 				return false, err
 			}
 			if res[s.resource.nums[i]] {

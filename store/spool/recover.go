@@ -3,11 +3,12 @@ package spool
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,43 +29,44 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
-	heads, next, err := s.replay(last)
+	old, err := s.replay(last)
 	if err != nil {
 		return err
 	}
-	w, err := openWAL(s.walDir(), next, s.metrics.synced)
+	w, err := openWAL(s.disk, s.walDir(), old.next, s.metrics.synced)
 	if err != nil {
 		return fmt.Errorf("data folder is not writable: %w", err)
 	}
 	s.wal = w
-	st := &state{head: newHead(), frozen: heads, blocks: blocks, names: namesOf(blocks)}
-	st.head.segment = next
+	st := &state{head: newHead(), frozen: old.heads, blocks: blocks, names: namesOf(blocks)}
+	st.head.segment = old.next
 	s.state.Store(st)
 	var inBlocks, inLog int64
 	for _, b := range blocks {
 		inBlocks += b.footer.Spans
 	}
-	for _, h := range heads {
+	for _, h := range old.heads {
 		inLog += int64(h.rows.spans)
 	}
 	s.metrics.replayed.Add(float64(inLog))
 	s.log.Info("store is open", "dir", s.cfg.Dir, "blocks", len(blocks), "spans_in_blocks", inBlocks,
-		"log_segments", len(heads), "spans_from_log", inLog, "took", time.Since(begin).Round(time.Millisecond))
+		"log_segments", old.segments, "spans_from_log", inLog, "took", time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 
 // openBlocks opens the blocks that count, deletes what a crash left behind, and returns the last log segment that is in blocks.
 func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
-	entries, err := os.ReadDir(s.blockDir())
+	entries, err := s.disk.readDir(s.blockDir())
 	if err != nil {
 		return nil, 0, err
 	}
 	replaced := map[uint64]bool{}
+	var broken []uint64
 	for _, e := range entries {
 		path := filepath.Join(s.blockDir(), e.Name())
 		if strings.HasSuffix(e.Name(), tmpSuffix) {
 			s.log.Info("deleting a block that a crash left unfinished; its spans are in the log or in older blocks", "file", path)
-			if err := os.Remove(path); err != nil {
+			if err := s.disk.remove(path); err != nil {
 				return nil, 0, err
 			}
 			continue
@@ -74,9 +76,9 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 			continue
 		}
 		s.nextBlock = max(s.nextBlock, number+1)
-		b, err := openBlock(path, number, s.damaged)
+		b, err := openBlock(s.disk, path, number, s.damaged)
 		if trace.KindOf(err) == trace.Corrupt {
-			s.log.Error("block is left out; move the file away to silence this", "file", path)
+			broken = append(broken, number)
 			continue
 		}
 		if err != nil {
@@ -88,72 +90,164 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 			replaced[n] = true
 		}
 	}
+	// A name that a crash left on its way to the disk must be there before what it stands for is deleted.
+	if err := s.disk.syncDir(s.blockDir()); err != nil {
+		return nil, 0, err
+	}
 	var errs []error
 	blocks = slices.DeleteFunc(blocks, func(b *block) bool {
 		if replaced[b.number] {
-			errs = append(errs, b.file.Close(), os.Remove(b.path))
+			errs = append(errs, b.file.Close(), s.disk.remove(b.path))
 		}
 		return replaced[b.number]
 	})
+	for _, n := range broken {
+		path := blockPath(s.blockDir(), n)
+		if replaced[n] {
+			errs = append(errs, s.disk.remove(path))
+			continue
+		}
+		s.log.Error("block is left out; move the file away to silence this", "file", path)
+	}
 	return blocks, last, errors.Join(errs...)
 }
 
-// replay makes a frozen head of each log segment after last, and returns the number of the segment to write next.
-func (s *Spool) replay(last uint64) (heads []*head, next uint64, err error) {
-	entries, err := os.ReadDir(s.walDir())
+// replayed is what was in the log.
+type replayed struct {
+	heads    []*head
+	segments int
+	next     uint64 // the number of the segment to write next
+}
+
+// pieceBytes is how much of a segment at least is worth a goroutine and a head, and then a block, of its own.
+const pieceBytes = 64 << 20
+
+// replay makes frozen heads of the log segments after last. All cores work: at several segments at once, and on parts of large ones.
+func (s *Spool) replay(last uint64) (*replayed, error) {
+	entries, err := s.disk.readDir(s.walDir())
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	next = last + 1
+	out := &replayed{next: last + 1}
 	var work errgroup.Group
 	work.SetLimit(runtime.GOMAXPROCS(0))
-	for _, e := range entries {
-		number, ok := segmentNumber(e.Name())
+	for _, e := range entries { // in order of numbers
+		n, ok := segmentNumber(e.Name())
 		if !ok {
 			continue
 		}
-		next = max(next, number+1)
-		path := segmentPath(s.walDir(), number)
-		if number <= last { // a block has it (I3)
-			if err := os.Remove(path); err != nil {
-				return nil, 0, err
+		path := segmentPath(s.walDir(), n)
+		out.next = max(out.next, n+1)
+		if n <= last { // a block has it (I3)
+			if err := s.disk.remove(path); err != nil {
+				return nil, errors.Join(err, work.Wait())
 			}
 			continue
 		}
-		h := newHead()
-		h.segment = number
-		heads = append(heads, h)
-		work.Go(func() error { return s.replaySegment(path, h) })
+		pieces := 1
+		if info, err := e.Info(); err == nil {
+			pieces = int(min(1+info.Size()/pieceBytes, int64(runtime.GOMAXPROCS(0))))
+		}
+		heads := make([]*head, pieces)
+		for i := range heads {
+			heads[i] = newHead()
+			heads[i].segment = n - 1 // the segment stays until its last head is in a block
+		}
+		heads[pieces-1].segment = n
+		out.heads = append(out.heads, heads...)
+		out.segments++
+		work.Go(func() error { return s.replaySegment(path, heads) })
 	}
-	if err := work.Wait(); err != nil {
-		return nil, 0, err
-	}
-	slices.SortFunc(heads, func(a, b *head) int { return int(int64(a.segment) - int64(b.segment)) })
-	return heads, next, nil
+	return out, work.Wait()
 }
 
-func (s *Spool) replaySegment(path string, h *head) error {
-	raw, err := os.ReadFile(path)
+// records is some whole records of a segment, one after the other.
+type records struct {
+	raw     []byte
+	ends    []int
+	offsets []int64 // in the file
+}
+
+// chunkBytes is how much of a segment is handed to a goroutine at once.
+const chunkBytes = 1 << 20
+
+// replaySegment reads a segment's records into heads, each by a goroutine of its own.
+func (s *Spool) replaySegment(path string, heads []*head) error {
+	f, err := s.disk.open(path)
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
-	var b trace.Batch
-	bad, err := readSegment(raw, func(payload []byte) error {
-		if err := b.Index(payload, s.limits); err != nil {
-			return err
-		}
-		return h.append(&b)
-	})
+	defer func() { _ = f.Close() }() // only read
+	st, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("read log: %w", err)
 	}
+	filled, empty := make(chan *records, len(heads)), make(chan *records, 2*len(heads))
+	var work sync.WaitGroup
+	for _, h := range heads {
+		empty <- &records{}
+		empty <- &records{}
+		work.Go(func() {
+			var b trace.Batch
+			for c := range filled {
+				s.replayRecords(path, c, &b, h)
+				*c = records{c.raw[:0], c.ends[:0], c.offsets[:0]}
+				empty <- c
+			}
+		})
+	}
+	c := <-empty
+	bad, err := readSegment(f, st.Size(), func(offset int64, payload []byte) error {
+		c.raw = append(c.raw, payload...)
+		c.ends, c.offsets = append(c.ends, len(c.raw)), append(c.offsets, offset)
+		if len(c.raw) >= chunkBytes {
+			filled <- c
+			c = <-empty
+		}
+		return nil
+	})
+	filled <- c
+	close(filled)
+	work.Wait()
+	s.reportLog(path, bad)
+	if err != nil {
+		return fmt.Errorf("read log: %w", inFile(path, err))
+	}
+	return nil
+}
+
+// inFile names the file in an error that does not.
+func inFile(path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// replayRecords appends records to a head. What is whole but no batch can only be damage that the checksum does not see.
+func (s *Spool) replayRecords(path string, c *records, b *trace.Batch, h *head) {
+	lo := 0
+	for i, hi := range c.ends {
+		err := b.Index(c.raw[lo:hi], s.limits)
+		if err == nil {
+			err = h.append(b)
+		}
+		if err != nil {
+			s.damaged(path, c.offsets[i], err)
+		}
+		lo = hi
+	}
+}
+
+// reportLog reports damage in a segment.
+func (s *Spool) reportLog(path string, bad []damage) {
 	for _, d := range bad {
-		if d.torn {
+		if d.last {
 			s.metrics.damaged.Inc()
-			s.log.Warn("log ends in a torn record, which is cut off", "file", path, "offset", d.offset, "bytes", d.bytes)
+			s.log.Warn("log ends in a record that is not whole, and is left out: a crash cut it short, or it is damaged", "file", path, "offset", d.offset, "bytes", d.bytes)
 			continue
 		}
 		s.damaged(path, d.offset, trace.Errorf(trace.Corrupt, "log record of %d bytes is damaged", d.bytes))
 	}
-	return nil
 }

@@ -234,7 +234,10 @@ type at struct {
 
 // load decodes all columns of a shape that a whole span needs.
 func (r *rows) load(s *shapeRows) error {
-	for _, c := range []*column{&s.duration, &s.resource, &s.rest, &s.names} {
+	if err := r.loadResource(s); err != nil {
+		return err
+	}
+	for _, c := range []*column{&s.duration, &s.rest, &s.names} {
 		if err := r.z.load(c, s.n); err != nil {
 			return err
 		}
@@ -242,6 +245,24 @@ func (r *rows) load(s *shapeRows) error {
 	for i := range s.attrs {
 		if err := r.z.load(&s.attrs[i], s.n); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// loadResource decodes a shape's column of resources, which must be numbers of resources that there are.
+func (r *rows) loadResource(s *shapeRows) error {
+	enc := s.resource.enc
+	if len(enc) == 0 {
+		return nil
+	}
+	if err := r.z.load(&s.resource, s.n); err != nil {
+		return err
+	}
+	for _, k := range s.resource.nums {
+		if k >= uint64(len(r.resources)) {
+			s.resource = column{enc: enc}
+			return errColumn
 		}
 	}
 	return nil

@@ -244,7 +244,7 @@ func (sn *scanner) group(at groupAt) {
 			if err != nil {
 				possible[s] = false
 				sn.rep.Incomplete = "a damaged part of a block was left out"
-				_ = at.block.damaged(g.info.Offset+g.sections[s].Offset, err)
+				_ = at.block.lost(g.info.Offset+g.sections[s].Offset, err)
 				continue
 			}
 			if ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -57,6 +58,7 @@ func (c *Config) Validate() error {
 // Spool is the store. Its methods may be called at the same time.
 type Spool struct {
 	cfg     Config
+	disk    *disk
 	log     *slog.Logger
 	metrics *metrics
 	lock    *os.File
@@ -90,10 +92,14 @@ const maxFrozen = 2
 // Open opens the spool in a folder, which no other process may have open, and replays its log. It logs what it found.
 // The error says what is wrong with the folder.
 func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
+	return openOn(&disk{}, cfg, log, reg)
+}
+
+func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Spool{cfg: cfg, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
+	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
 	s.metrics = newMetrics(reg, s)
@@ -105,7 +111,11 @@ func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, erro
 	if err := s.acquire(); err != nil {
 		return nil, err
 	}
-	if err := s.recover(); err != nil {
+	err := s.syncFolders()
+	if err == nil {
+		err = s.recover()
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -141,6 +151,16 @@ func (s *Spool) acquire() error {
 	return nil
 }
 
+// syncFolders makes the data folder itself durable (I1): it may have been made just now.
+func (s *Spool) syncFolders() error {
+	for _, dir := range []string{filepath.Dir(filepath.Clean(s.cfg.Dir)), s.cfg.Dir} {
+		if err := s.disk.syncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) { // the parent may be another's
+			return fmt.Errorf("make data folder: %w", err)
+		}
+	}
+	return nil
+}
+
 // busyAfter is when a client that was told to come back later should.
 const busyAfter = time.Second
 
@@ -149,6 +169,9 @@ const busyAfter = time.Second
 func (s *Spool) Append(ctx context.Context, b *trace.Batch) error {
 	if len(b.Spans) == 0 {
 		return nil
+	}
+	if len(b.Raw) > maxRecord {
+		return trace.Errorf(trace.TooLarge, "batch of %d bytes; at most %d can be stored", len(b.Raw), maxRecord)
 	}
 	ticket, err := s.enqueue(ctx, b)
 	if err != nil {
@@ -177,15 +200,20 @@ func (s *Spool) enqueue(ctx context.Context, b *trace.Batch) (ticket uint64, err
 	if h.opened.IsZero() {
 		h.opened = time.Now()
 	}
-	ticket = s.wal.add(b.Raw)
-	if err := h.append(b); err != nil {
+	if err := h.append(b); err != nil { // first, so that the log gets no record that cannot be replayed
 		return 0, err
 	}
-	if h.size() >= s.cfg.HeadBytes {
+	ticket = s.wal.add(b.Raw)
+	h.logged += int64(len(b.Raw))
+	if h.size() >= s.cfg.HeadBytes || h.logged >= maxLogRatio*s.cfg.HeadBytes {
 		s.freeze()
 	}
 	return ticket, nil
 }
+
+// maxLogRatio is how many times a head's memory its log segment may take before it is cut, too: batches that repeat a large resource
+// for every span are small in memory, but not in the log. Load of a shop has a ratio of 2.
+const maxLogRatio = 4
 
 // waitForRoom returns when a batch may be added, or why it may not. The caller holds s.mu.
 func (s *Spool) waitForRoom(ctx context.Context) error {

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -10,13 +9,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/clewtrace/clew/trace"
 )
 
 // A log segment is a file of records, one an accepted batch:
 //
-//	"CLWL" version(1 byte) 0 0 0
+//	"CLWL" version(1 byte) its complement(1 byte) 0 0
 //	record: "CLWR" | payload length, 4 bytes | CRC-32C of length and payload, 4 bytes | payload: OTLP TracesData
 //
 // Numbers are little-endian. The mark in front of each record lets a reader go on behind damage. The payload is not
@@ -49,6 +46,7 @@ func segmentNumber(name string) (n uint64, ok bool) {
 
 // wal appends records to segments. Writers add and then wait; one goroutine writes and syncs for all that wait.
 type wal struct {
+	disk   *disk
 	dir    string
 	onSync func(d time.Duration, bytes int) // told of each sync
 
@@ -64,14 +62,14 @@ type wal struct {
 	busy    bool   // a sync is under way
 	closed  bool
 
-	file *os.File // of the syncing goroutine
+	file *diskFile // of the syncing goroutine
 	size int64
 	end  chan struct{}
 }
 
 // openWAL starts a log whose first segment has a number.
-func openWAL(dir string, segment uint64, synced func(time.Duration, int)) (*wal, error) {
-	w := &wal{dir: dir, segment: segment, onSync: synced, failed: map[uint64]error{}, end: make(chan struct{})}
+func openWAL(d *disk, dir string, segment uint64, synced func(time.Duration, int)) (*wal, error) {
+	w := &wal{disk: d, dir: dir, segment: segment, onSync: synced, failed: map[uint64]error{}, end: make(chan struct{})}
 	w.changed = sync.NewCond(&w.mu)
 	if err := w.create(segment); err != nil {
 		return nil, err
@@ -82,15 +80,12 @@ func openWAL(dir string, segment uint64, synced func(time.Duration, int)) (*wal,
 
 // create makes a segment file and the syncing goroutine's own.
 func (w *wal) create(number uint64) error {
-	f, err := os.OpenFile(segmentPath(w.dir, number), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	f, err := w.disk.create(segmentPath(w.dir, number))
 	if err != nil {
 		return err
 	}
-	header := make([]byte, segmentHeader)
-	copy(header, segmentMagic)
-	header[4] = segmentVersion
-	if _, err = f.Write(header); err == nil {
-		err = syncDir(w.dir)
+	if _, err = f.Write(fileHeader(segmentMagic, segmentVersion)); err == nil {
+		err = w.disk.syncDir(w.dir)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -223,13 +218,11 @@ func (w *wal) flush(batch []byte, number uint64, rotate bool) error {
 
 // reopen opens a segment to append to, or makes it.
 func (w *wal) reopen(number uint64) error {
-	path := segmentPath(w.dir, number)
-	st, err := os.Stat(path)
-	if err != nil || st.Size() < segmentHeader || w.size < segmentHeader {
+	if w.size < segmentHeader { // there is nothing in it
 		return w.create(number)
 	}
 	size := w.size // what was cut off may still be there if cutting failed, too
-	f, err := os.OpenFile(path, os.O_WRONLY, 0o640)
+	f, err := w.disk.openFile(segmentPath(w.dir, number), os.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -255,65 +248,4 @@ func (w *wal) close() error {
 		return nil
 	}
 	return w.file.Close()
-}
-
-// damage is a stretch of a segment that could not be read.
-type damage struct {
-	offset, bytes int64
-	torn          bool // at the end: a record that was being written, and never acknowledged, or whose end is lost
-}
-
-// readSegment calls fn with each whole record's payload in a segment's bytes and returns what was damaged.
-func readSegment(b []byte, fn func(payload []byte) error) ([]damage, error) {
-	var bad []damage
-	at := segmentHeader
-	if len(b) < segmentHeader || string(b[:4]) != segmentMagic {
-		if len(b) < segmentHeader {
-			return nil, nil // the crash came right after the file was made
-		}
-		at = 0
-	} else if b[4] > segmentVersion {
-		return nil, trace.Errorf(trace.Corrupt, "log format %d; this version of clew reads up to %d", b[4], segmentVersion)
-	}
-	for at < len(b) {
-		if n := wholeRecord(b[at:]); n > 0 {
-			if err := fn(b[at+recordHeader : at+n]); err != nil {
-				bad = append(bad, damage{offset: int64(at), bytes: int64(n)})
-			}
-			at += n
-			continue
-		}
-		next := at + 1
-		for {
-			i := bytes.Index(b[next:], []byte(recordMagic))
-			if i < 0 {
-				bad = append(bad, damage{int64(at), int64(len(b) - at), true})
-				return bad, nil
-			}
-			next += i
-			if wholeRecord(b[next:]) > 0 {
-				break
-			}
-			next++
-		}
-		bad = append(bad, damage{offset: int64(at), bytes: int64(next - at)})
-		at = next
-	}
-	return bad, nil
-}
-
-// wholeRecord returns the length of the record at the start of b, or 0 if there is none that is whole.
-func wholeRecord(b []byte) int {
-	if len(b) < recordHeader || string(b[:4]) != recordMagic {
-		return 0
-	}
-	n := binary.LittleEndian.Uint32(b[4:])
-	if n > maxRecord || int(n) > len(b)-recordHeader {
-		return 0
-	}
-	r := b[:recordHeader+int(n)]
-	if recordSum(r) != binary.LittleEndian.Uint32(r[8:]) {
-		return 0
-	}
-	return len(r)
 }

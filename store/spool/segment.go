@@ -1,0 +1,142 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// damage is a stretch of a segment that could not be read.
+type damage struct {
+	offset, bytes int64
+	last          bool // at the end: a record that was being written and never acknowledged, or one whose end is lost
+}
+
+// segmentReader reads a log segment through a window, so that a long one takes no more memory than a short one.
+type segmentReader struct {
+	file io.Reader
+	left int64  // bytes of the file that are not in the window yet
+	at   int64  // where in the file the window begins
+	win  []byte // never longer than a record, or windowBytes
+	buf  []byte // what win is part of
+}
+
+// windowBytes is how much is read at once.
+const windowBytes = 1 << 20
+
+// readSegment calls fn with each whole record's offset and payload, which is valid during the call, and returns what was damaged. The
+// error is of reading, or says that a later version of clew wrote the segment.
+func readSegment(file io.Reader, size int64, fn func(offset int64, payload []byte) error) ([]damage, error) {
+	r := &segmentReader{file: file, left: size}
+	if err := r.fill(segmentHeader); err != nil || len(r.win) < segmentHeader {
+		return nil, err // too short: the crash came right after the file was made
+	}
+	if v, ok := headerVersion(segmentMagic, r.win); ok {
+		if v > segmentVersion {
+			return nil, trace.Errorf(trace.Corrupt, "log format %d; this version of clew reads up to %d", v, segmentVersion)
+		}
+		r.skip(segmentHeader)
+	}
+	var bad []damage
+	for {
+		n, err := r.record()
+		if err != nil {
+			return bad, err
+		}
+		if n == 0 {
+			if len(r.win) == 0 && r.left == 0 {
+				return bad, nil
+			}
+			d, err := r.search()
+			if err != nil {
+				return bad, err
+			}
+			bad = append(bad, d)
+			continue
+		}
+		if err := fn(r.at, r.win[recordHeader:n]); err != nil {
+			return bad, err
+		}
+		r.skip(n)
+	}
+}
+
+func (r *segmentReader) skip(n int) {
+	r.win = r.win[n:]
+	r.at += int64(n)
+}
+
+// fill makes the window n bytes long, or as long as the file is.
+func (r *segmentReader) fill(n int) error {
+	if n <= len(r.win) || r.left == 0 {
+		return nil
+	}
+	if n > cap(r.win) {
+		if n > len(r.buf) {
+			r.buf = make([]byte, max(n+n/4, windowBytes))
+		}
+		r.win = r.buf[:copy(r.buf, r.win)]
+	}
+	had := len(r.win)
+	r.win = r.win[:min(int64(cap(r.win)), int64(had)+r.left)]
+	if _, err := io.ReadFull(r.file, r.win[had:]); err != nil {
+		r.win = r.win[:had]
+		return err
+	}
+	r.left -= int64(len(r.win) - had)
+	return nil
+}
+
+// record returns the length of the record at the start of the window, all of which is in it then, or 0 if there is none that is whole.
+func (r *segmentReader) record() (int, error) {
+	if err := r.fill(recordHeader); err != nil {
+		return 0, err
+	}
+	if len(r.win) < recordHeader || string(r.win[:4]) != recordMagic {
+		return 0, nil
+	}
+	n := recordHeader + int64(binary.LittleEndian.Uint32(r.win[4:]))
+	if n > recordHeader+maxRecord || n > int64(len(r.win))+r.left {
+		return 0, nil
+	}
+	if err := r.fill(int(n)); err != nil {
+		return 0, err
+	}
+	if recordSum(r.win[:n]) != binary.LittleEndian.Uint32(r.win[8:]) {
+		return 0, nil
+	}
+	return int(n), nil
+}
+
+// search moves on to the next whole record, or to the end, and returns what it went past.
+func (r *segmentReader) search() (damage, error) {
+	d := damage{offset: r.at}
+	r.skip(1)
+	for {
+		if err := r.fill(recordHeader); err != nil {
+			return d, err
+		}
+		i := bytes.Index(r.win, []byte(recordMagic))
+		if i < 0 {
+			r.skip(max(0, len(r.win)-len(recordMagic)+1))
+			if r.left > 0 {
+				continue
+			}
+			r.skip(len(r.win))
+			d.bytes, d.last = r.at-d.offset, true
+			return d, nil
+		}
+		r.skip(i)
+		n, err := r.record()
+		if err != nil {
+			return d, err
+		}
+		if n > 0 {
+			d.bytes = r.at - d.offset
+			return d, nil
+		}
+		r.skip(1)
+	}
+}
