@@ -5,27 +5,43 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 export interface Server {
-  url: string;
+  url: string; // of the page, with its prefix and without a slash at the end
   otlp: string;
+  grpc: string;
+  zipkin: string;
   stop: () => Promise<void>;
+  /** Kills the process and starts another one with the same data on the same addresses. */
+  restart: (between: () => Promise<void>) => Promise<void>;
 }
 
-export async function serve(): Promise<Server> {
+export async function serve(...more: string[]): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), "clew-e2e-"));
   const binary = process.env.CLEW_BIN ?? resolve("../bin/clew");
-  const free = "127.0.0.1:0";
-  const flags = ["otlp_grpc", "otlp_http", "zipkin", "query", "admin"].flatMap((l) => [`--listen.${l}`, free]);
-  const child = spawn(binary, ["serve", "--data", dir, "--log.format", "json", ...flags], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const start = (flags: string[]) =>
+    spawn(binary, ["serve", "--data", dir, "--log.format", "json", ...flags, ...more], { stdio: ["ignore", "ignore", "pipe"] });
+  const names = ["otlp_grpc", "otlp_http", "zipkin", "query", "admin"];
+  let child = start(names.flatMap((l) => [`--listen.${l}`, "127.0.0.1:0"]));
   const listen = await ready(child);
+  const end = async (signal: NodeJS.Signals) => {
+    const gone = new Promise((done) => (child.exitCode === null && !child.signalCode ? child.once("exit", done) : done(0)));
+    child.kill(signal);
+    await gone;
+  };
+  const prefix = more.find((_, i) => more[i - 1] === "--query.prefix") ?? "";
   return {
-    url: `http://${listen["listen.query"]}`,
+    url: `http://${listen["listen.query"]}${prefix}`,
     otlp: `http://${listen["listen.otlp_http"]}`,
+    grpc: `http://${listen["listen.otlp_grpc"]}`,
+    zipkin: `http://${listen["listen.zipkin"]}`,
     stop: async () => {
-      child.kill("SIGTERM");
-      await new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done(0)));
+      await end("SIGTERM");
       rmSync(dir, { recursive: true, force: true });
+    },
+    restart: async (between) => {
+      await end("SIGKILL");
+      await between();
+      child = start(names.flatMap((l) => [`--listen.${l}`, listen[`listen.${l}`]]));
+      await ready(child);
     },
   };
 }
@@ -49,12 +65,31 @@ export interface Span {
   at: number; // ms since the trace's start
   ms: number;
   error?: string;
-  attributes?: Record<string, string>;
+  attributes?: Record<string, string | object>; // a text, or a value in OTLP's form
   stack?: string;
+  note?: string; // the name of an event
   link?: { trace: string; span: string };
 }
 
-const attribute = ([key, value]: [string, string]) => ({ key, value: { stringValue: value } });
+const attribute = ([key, value]: [string, string | object]) => ({
+  key,
+  value: typeof value === "string" ? { stringValue: value } : value,
+});
+
+const exception = (x: Span, timeUnixNano: string) =>
+  x.stack
+    ? [
+        {
+          timeUnixNano,
+          name: "exception",
+          attributes: Object.entries({
+            "exception.type": "Timeout",
+            "exception.message": x.error ?? "",
+            "exception.stacktrace": x.stack,
+          }).map(attribute),
+        },
+      ]
+    : [];
 
 export async function send(s: Server, trace: string, spans: Span[], start = Date.now() - 60_000) {
   const ns = (ms: number) => (BigInt(start) * 1_000_000n + BigInt(Math.round(ms * 1e6))).toString();
@@ -76,19 +111,7 @@ export async function send(s: Server, trace: string, spans: Span[], start = Date
               endTimeUnixNano: ns(x.at + x.ms),
               attributes: Object.entries(x.attributes ?? {}).map(attribute),
               status: x.error ? { code: 2, message: x.error } : {},
-              events: x.stack
-                ? [
-                    {
-                      timeUnixNano: ns(x.at + 1),
-                      name: "exception",
-                      attributes: Object.entries({
-                        "exception.type": "Timeout",
-                        "exception.message": x.error ?? "",
-                        "exception.stacktrace": x.stack,
-                      }).map(attribute),
-                    },
-                  ]
-                : [],
+              events: [...exception(x, ns(x.at + 1)), ...(x.note ? [{ timeUnixNano: ns(x.at + 2), name: x.note }] : [])],
               links: x.link ? [{ traceId: x.link.trace, spanId: x.link.span }] : [],
             })),
         },
@@ -137,6 +160,22 @@ export const checkout: Span[] = [
     error: "card declined",
     stack: "Timeout: card declined\n    at charge (payment.js:10)",
     link: { trace: traceId(2), span: hex(1, 16) },
+    note: "card tried again",
+    attributes: {
+      "http.request.body": JSON.stringify({
+        card: "4111",
+        amount: 1299,
+        items: [
+          { sku: "a-1", n: 2 },
+          { sku: "b-2", n: 1 },
+        ],
+      }),
+      "db.statement": "SELECT *\n  FROM cards\n WHERE owner = 'O''Brien' AND note = \"a=b & c\"",
+      "app.retries": { intValue: "3" },
+      "app.codes": { arrayValue: { values: [{ intValue: "504" }, { stringValue: "<b>late</b>" }] } },
+      "app.nothing": {},
+      "app.long": "never ending ".repeat(300),
+    },
   },
   { id: hex(4, 16), parent: hex(0xdead, 16), name: "Score", service: "fraud", at: 340, ms: 30 },
 ];

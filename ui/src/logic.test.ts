@@ -1,8 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { FLAG, parseColumns, rowOf, spanIdOf, type Columns } from "./columns";
-import { count, duration, ticks } from "./format";
-import { findRuns, indexOf, match, reveal, shown, thread } from "./tree";
-import { formatQuery, parseQuery, readSearch, readZoom, searchQuery, traceIdIn } from "./url";
+import { count, duration, logTicks, ticks, tickText, timeTicks } from "./format";
+import { assign } from "./hue";
+import { clamped, pretty } from "./pages/value";
+import { findRuns, flip, indexOf, match, reveal, shown, smooth, thread } from "./tree";
+import {
+  formatQuery,
+  parseQuery,
+  readMarks,
+  readSearch,
+  readTrace,
+  readTyped,
+  readZoom,
+  searchQuery,
+  traceIdIn,
+  writeMarks,
+} from "./url";
 
 // rows: [parent, name, start, duration, flags]
 function trace(rows: [number, string, number, number, number?][]): Columns {
@@ -39,7 +52,8 @@ function trace(rows: [number, string, number, number, number?][]): Columns {
   };
 }
 
-const none = { folded: new Set<number>(), opened: new Set<number>() };
+const marks = (...rows: number[]) => ({ all: false, rows: new Set(rows) });
+const none = { folded: marks(), opened: marks() };
 
 describe("columns", () => {
   it("reads what the server writes", () => {
@@ -94,19 +108,37 @@ describe("tree", () => {
     expect([...s.counts]).toEqual([1, 1, 1, 4, 1]);
   });
   it("opens them and folds subtrees", () => {
-    const s = shown(c, runs, { folded: new Set([1, 5]), opened: new Set([3]) });
+    const s = shown(c, runs, { folded: marks(1, 5), opened: marks(3) });
     expect([...s.rows]).toEqual([0, 1, 3, 4, 5, 7, 8]);
   });
   it("keeps matches and their ancestors", () => {
-    const { keep, hits } = match(c, "DEEP");
-    expect(hits).toEqual([6]);
+    const { keep, hit, hits } = match(c, "DEEP");
+    expect(hits).toBe(1);
+    expect(hit[6]).toBe(1);
     expect([...shown(c, runs, none, keep).rows]).toEqual([0, 5, 6]);
-    expect(match(c, "error").hits).toEqual([8]);
+    expect(match(c, "error").hit[8]).toBe(1);
+    expect(match(c, "0000000000000003").hit[2]).toBe(1);
   });
   it("finds what a row is folded into, and unfolds it", () => {
     expect(indexOf(shown(c, runs, none), 6)).toBe(3);
-    const f = reveal(c, runs, { folded: new Set([5]), opened: new Set() }, 6);
+    const f = reveal(c, runs, { folded: marks(5), opened: marks() }, 6);
     expect([...shown(c, runs, f).rows]).toContain(6);
+  });
+  it("folds and opens all in a few bytes, and some the other way round", () => {
+    const all = { folded: readMarks("all"), opened: readMarks(undefined) };
+    expect([...shown(c, runs, all).rows]).toEqual([0, 1, 3, 8]);
+    const but = { folded: readMarks("all,1"), opened: readMarks("all") };
+    expect([...shown(c, runs, but).rows]).toEqual([0, 1, 2, 3, 4, 5, 7, 8]);
+    const f = reveal(c, runs, all, 6);
+    expect([...shown(c, runs, f).rows]).toContain(6);
+    expect(writeMarks(flip(flip(all.folded, 5), 5))).toBe("all");
+    expect(writeMarks(f.folded)).toBe("all,5");
+    expect(writeMarks(readMarks("4,2,x"))).toBe("2,4");
+  });
+  it("makes a clean stair of many small steps, without leaving time out", () => {
+    const s = (row: number, from: number, to: number) => ({ row, from, to });
+    expect(smooth([s(0, 0, 1), s(1, 1, 3), s(0, 3, 3.5), s(2, 3.5, 50)], 4)).toEqual([s(1, 0, 3.5), s(2, 3.5, 50)]);
+    expect(smooth([s(0, 0, 50), s(1, 50, 51)], 4)).toEqual([s(0, 0, 51)]);
   });
   it("makes one line of the critical path", () => {
     const p = trace([
@@ -126,6 +158,36 @@ describe("tree", () => {
   });
 });
 
+describe("values", () => {
+  it("shows JSON in lines, and numbers that JavaScript would round as they are", () => {
+    const json = '{"items":[1,2,3],"customer":{"tier":"wholesale","since":2019},"currency":"EUR"}';
+    expect(pretty("map", json)).toContain('\n  "items": [');
+    expect(pretty("string", json)).toContain("\n");
+    expect(pretty("map", json.replace("2019", "12345678901234567"))).not.toContain("\n");
+    expect(pretty("array", '[1,"\\u003cb\\u003e"]')).toBe('[1,"<b>"]');
+    expect(pretty("string", "{ not json ".repeat(20))).toBe("{ not json ".repeat(20));
+  });
+  it("cuts what is long, and says so", () => {
+    expect(clamped("x".repeat(410), false)).toEqual({ text: "x".repeat(410), cut: false });
+    expect(clamped("x".repeat(1000), false)).toEqual({ text: "x".repeat(400), cut: true });
+    expect(clamped("a\n".repeat(30), false).text.split("\n")).toHaveLength(16);
+    expect(clamped("x".repeat(1000), true).cut).toBe(false);
+  });
+});
+
+describe("hues", () => {
+  const names = ["frontend", "checkout", "payment", "shipping", "cart", "catalog", "email", "inventory", "kafka", "a", "b", "c"];
+  it("differ up to twelve services, whoever asks", () => {
+    const given = assign(names);
+    expect(new Set(given.values()).size).toBe(12);
+    expect(assign([...names].reverse())).toEqual(given);
+  });
+  it("are shared evenly beyond that", () => {
+    const given = [...assign([...names, "d", "e", "f"]).values()];
+    for (let h = 0; h < 12; h++) expect(given.filter((x) => x === h).length).toBeLessThan(3);
+  });
+});
+
 describe("url", () => {
   it("understands its own, Jaeger's and Zipkin's searches", () => {
     const q = { service: "a", tag: ["k=v", "x"], range: "15m" };
@@ -140,6 +202,37 @@ describe("url", () => {
       tag: ["k=v"],
     });
     expect(readSearch(parseQuery("?serviceName=0.0.0.0%2F4140"))).toMatchObject({ service: "0.0.0.0/4140" });
+  });
+  it("understands Zipkin's conditions and Jaeger's text to find", () => {
+    expect(
+      readSearch(parseQuery("?annotationQuery=error+and+http.path%3D%2Fx&minDuration=1500&endTs=1763885409000&lookback=60000")),
+    ).toMatchObject({
+      tag: ["error=true", "http.path=/x"],
+      min: "1500us",
+      from: "1763885349000000000",
+      to: "1763885409000000000",
+    });
+    expect(readTrace(parseQuery("?uiFind=00000000000000ab"))).toMatchObject({ span: "00000000000000ab" });
+    expect(readTrace(parseQuery("?uiFind=charge"))).toMatchObject({ q: "charge" });
+  });
+  it("understands a foreign link once, however often it is read", () => {
+    const once = readSearch(parseQuery('?tags={"k":"v"}&annotationQuery=error&lookback=2h&tag=k:v'));
+    const query = formatQuery({ ...parseQuery('?tags={"k":"v"}&annotationQuery=error&lookback=2h'), ...once });
+    expect(query).toBe("?range=2h&tag=k%3Dv&tag=error%3Dtrue".replace("range=2h&", "") + "&range=2h");
+    expect(readSearch(parseQuery(query))).toEqual(once);
+  });
+  it("drops times that are none", () => {
+    expect(readSearch(parseQuery("?from=yesterday&to=1&tmin=1e9"))).toMatchObject({ from: undefined, to: "1", tmin: undefined });
+    expect(readSearch(parseQuery("?from=1577836800000000000")).from).toBe("1577836800000000000");
+  });
+  it("reads several tags, quotes, and values with spaces", () => {
+    expect(readTyped("a=1 b=2")).toEqual(["a=1", "b=2"]);
+    expect(readTyped('a="two words" b="say \\"hi\\""')).toEqual(["a=two words", 'b=say "hi"']);
+    expect(readTyped("db.statement=SELECT * FROM t WHERE a=1")).toEqual(["db.statement=SELECT * FROM t WHERE a=1"]);
+    expect(readTyped("  http.route  ")).toEqual(["http.route"]);
+    expect(readTyped("url=http://x/?a=b c=d")).toEqual(["url=http://x/?a=b", "c=d"]);
+    expect(readTyped('say="unfinished')).toEqual(['say="unfinished']);
+    expect(readTyped("empty=")).toEqual(["empty="]);
   });
   it("asks the API for what the page says", () => {
     expect(searchQuery({ service: "a", range: "5m" }, 1_000_000_000_000n).toString()).toBe(
@@ -175,6 +268,18 @@ describe("format", () => {
     expect(duration(5_000)).toEqual(["5", "µs"]);
     expect(duration(12)).toEqual(["12", "ns"]);
     expect(count(41_234)).toBe("41.2k");
-    expect(ticks(100, 5)).toEqual([0, 20, 40, 60, 80, 100]);
+    expect(ticks(0, 100, 5)).toEqual([0, 20, 40, 60, 80, 100]);
+    expect(ticks(1_234_500, 1_234_600, 5)).toEqual([1_234_500, 1_234_520, 1_234_540, 1_234_560, 1_234_580, 1_234_600]);
+  });
+  it("tells places on an axis apart, however near", () => {
+    expect(tickText(1_234_520_000, 20_000)).toBe("1.23452 s");
+    expect(tickText(50e6, 50e6)).toBe("50 ms");
+    expect(tickText(0, 5)).toBe("0");
+  });
+  it("puts round times and durations on the picture's axes", () => {
+    const base = new Date(2026, 0, 5, 12, 0, 3).getTime() * 1000;
+    expect(timeTicks(base, base + 60_000_000, 5).map((t) => t[1])).toEqual(["12:00:15", "12:00:30", "12:00:45", "12:01:00"]);
+    expect(logTicks(4e6, 120e6)).toEqual([5e6, 10e6, 20e6, 50e6, 100e6]);
+    expect(logTicks(1e3, 2e9)).toEqual([1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]);
   });
 });

@@ -1,14 +1,26 @@
 // The way of the page: routes, the query cache, and the element it all goes into.
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, RouterProvider } from "@tanstack/react-router";
-import { StrictMode } from "react";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  RouterProvider,
+  type ErrorComponentProps,
+} from "@tanstack/react-router";
+import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError, getStatus } from "./api";
+import "./tokens.css";
+// After the tokens, some of which it changes for narrow windows.
 import "./base.css";
 import { State } from "./parts";
 import { Shell } from "./shell";
-import "./tokens.css";
 import { formatQuery, parseQuery, readSearch, readTrace, type Raw } from "./url";
+
+const searchPage = () => import("./pages/search");
+const tracePage = () => import("./pages/trace");
 
 const root = createRootRoute({
   component: Shell,
@@ -33,13 +45,13 @@ const search = createRoute({
   getParentRoute: () => root,
   path: "/search",
   validateSearch: (raw) => readSearch(raw as Raw),
-  component: lazyRouteComponent(() => import("./pages/search"), "SearchPage"),
+  component: lazyRouteComponent(searchPage, "SearchPage"),
 });
 const trace = createRoute({
   getParentRoute: () => root,
   path: "/trace/$id",
   validateSearch: (raw) => readTrace(raw as Raw),
-  component: lazyRouteComponent(() => import("./pages/trace"), "TracePage"),
+  component: lazyRouteComponent(tracePage, "TracePage"),
 });
 
 // Zipkin's addresses land on the same search or trace.
@@ -59,16 +71,40 @@ const zipkinTrace = createRoute({
   },
 });
 
+// A part of the page that cannot be loaded is one of a server that is away, or was replaced by another version.
+function Stumbled({ error }: ErrorComponentProps) {
+  const missing = /import|module script|fetch/i.test(String(error));
+  useEffect(() => {
+    if (!missing) return;
+    const timer = setInterval(
+      () =>
+        void getStatus().then(
+          () => location.reload(),
+          () => {},
+        ),
+      1500,
+    );
+    return () => clearInterval(timer);
+  }, [missing]);
+  return missing ? (
+    <State title="No answer">
+      <p role="alert">Clew does not answer. This page goes on as soon as it does.</p>
+    </State>
+  ) : (
+    <State title="The page stumbled">
+      <p className="mono" role="alert">
+        {String(error)}
+      </p>
+    </State>
+  );
+}
+
 const router = createRouter({
   routeTree: root.addChildren([first, search, trace, zipkin, zipkinTrace]),
   basepath: new URL(document.baseURI).pathname,
   parseSearch: parseQuery,
   stringifySearch: formatQuery,
-  defaultErrorComponent: ({ error }) => (
-    <State title="The page stumbled">
-      <p className="mono">{String(error)}</p>
-    </State>
-  ),
+  defaultErrorComponent: Stumbled,
 });
 
 declare module "@tanstack/react-router" {
@@ -82,8 +118,10 @@ const queries = new QueryClient({
     queries: {
       staleTime: 5_000,
       refetchOnWindowFocus: false,
-      // What the server refused will be refused again.
-      retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+      // Clew may well be on this machine: that the browser is offline says nothing.
+      networkMode: "always",
+      // What the server refused will be refused again, and when it is away the shell asks again once it is back.
+      retry: (failures, error) => failures < 2 && error instanceof ApiError && error.status >= 500,
     },
   },
 });
@@ -95,3 +133,6 @@ createRoot(document.getElementById("app")!).render(
     </QueryClientProvider>
   </StrictMode>,
 );
+
+// The other pages are fetched while there is nothing to do: going there then needs the API alone.
+addEventListener("load", () => setTimeout(() => void Promise.allSettled([searchPage(), tracePage()]), 500));

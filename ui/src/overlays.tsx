@@ -2,138 +2,173 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
 import { getServices } from "./api";
-import { Swatch } from "./parts";
+import { face, pageCommands, type Command } from "./commands";
+import { Icon, Keys, Swatch } from "./parts";
 import { toggleTheme } from "./shell";
 import { traceIdIn } from "./url";
 
-const helpKeys: [string, string][] = [
-  ["/", "go to the search or filter"],
-  ["j  k", "next, previous row"],
-  ["← →", "fold, unfold"],
-  ["Enter", "open, show details"],
-  ["[  ]", "fold all, unfold all"],
-  ["a  d  w  s", "pan, zoom in and out"],
-  ["z  0", "zoom to the span, to all"],
-  ["n  N", "next, previous match"],
-  ["e  E", "next, previous error"],
-  ["m", "next gap"],
-  ["p  r", "parent, root"],
-  ["y", "copy a link"],
-  ["t", "theme"],
-  ["g s", "search"],
-  ["Ctrl K", "jump to or run"],
-  ["Esc", "one step back"],
+const everywhere: [string, string[]][] = [
+  ["Jump to or run", ["Ctrl", "K"]],
+  ["Search", ["g", "s"]],
+  ["Light or dark", ["t"]],
+  ["All keys", ["?"]],
 ];
 
-export function Help({ close }: { close: () => void }) {
+function Sheet({ label, close, children }: { label: string; close: () => void; children: ReactNode }) {
   return (
     <Dialog.Root open onOpenChange={(v) => !v && close()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="scrim" />
-        <Dialog.Popup className="sheet" aria-label="Keys">
-          <h3>Keys</h3>
-          <div className="keys">
-            {helpKeys.map(([k, what]) => (
-              <div key={k}>
-                <span className="mid">{what}</span>
-                <kbd>{k}</kbd>
-              </div>
-            ))}
-          </div>
+        <Dialog.Popup className="sheet" aria-label={label}>
+          {children}
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>
   );
 }
 
+export function Help({ close }: { close: () => void }) {
+  const page = pageCommands().filter((c) => c.keys.length > 0);
+  const rows: [string, [string, string[]][]][] = [
+    ["On this page", page.map((c) => [c.label, face(c)])],
+    ["Everywhere", everywhere],
+  ];
+  return (
+    <Sheet label="Keys" close={close}>
+      <div className="sheetHead">
+        <h2 className="grow">Keys</h2>
+        <button className="ib" aria-label="Close" onClick={close}>
+          <Icon name="x" />
+        </button>
+      </div>
+      {rows.map(
+        ([title, keys]) =>
+          keys.length > 0 && (
+            <section key={title}>
+              <h3>{title}</h3>
+              <dl className="keys">
+                {keys.map(([what, k]) => (
+                  <div key={what}>
+                    <dt className="mid">{what}</dt>
+                    <dd>
+                      <Keys keys={k} />
+                    </dd>
+                  </div>
+                ))}
+              </dl>
+            </section>
+          ),
+      )}
+    </Sheet>
+  );
+}
+
 interface Choice {
   group: string;
   label: string;
-  hint: string;
+  hint?: string;
+  keys?: string[];
   service?: string;
   run: () => void;
 }
 
-export function Palette({ close, help }: { close: () => void; help: () => void }) {
+function useChoices(text: string, help: () => void): Choice[] {
   const navigate = useNavigate();
-  const [text, setText] = useState("");
-  const [at, setAt] = useState(0);
-  const { data: services = [] } = useQuery({
-    queryKey: ["services"],
-    queryFn: ({ signal }) => getServices(signal),
-  });
-  const choices: Choice[] = [];
-  const id = traceIdIn(text);
+  const { data: services = [] } = useQuery({ queryKey: ["services"], queryFn: ({ signal }) => getServices(signal) });
   const want = text.trim().toLowerCase();
-  if (id)
-    choices.push({
-      group: "Go to",
-      label: `Trace ${id}`,
-      hint: "",
-      run: () => void navigate({ to: "/trace/$id", params: { id } }),
-    });
-  for (const s of services.filter((s) => s.toLowerCase().includes(want)).slice(0, 8))
-    choices.push({
+  const id = traceIdIn(text);
+  const fits = (label: string) => label.toLowerCase().includes(want);
+  const page = pageCommands()
+    .filter((c) => !c.hidden && (want ? fits(c.label) : !c.minor))
+    .map((c: Command) => ({ group: "On this page", label: c.label, keys: face(c), run: () => void c.run() }));
+  const goes: Choice[] = services
+    .filter(fits)
+    .slice(0, want ? 8 : 5)
+    .map((s) => ({
       group: "Go to",
       label: s,
       hint: "newest traces",
       service: s,
       run: () => void navigate({ to: "/search", search: { service: s } }),
-    });
-  const commands: [string, string, () => void][] = [
-    ["Copy a link to this page", "y", () => dispatchEvent(new KeyboardEvent("keydown", { key: "y" }))],
-    ["Light or dark", "t", toggleTheme],
-    ["Show all keys", "?", help],
+    }));
+  if (id) goes.unshift({ group: "Go to", label: `Trace ${id}`, run: () => void navigate({ to: "/trace/$id", params: { id } }) });
+  if (fits("Search"))
+    goes.push({ group: "Go to", label: "Search", keys: ["g", "s"], run: () => void navigate({ to: "/search" }) });
+  const runs: Choice[] = [
+    { group: "Run", label: "Light or dark", keys: ["t"], run: toggleTheme },
+    { group: "Run", label: "Show all keys", keys: ["?"], run: help },
   ];
-  for (const [label, hint, run] of commands)
-    if (label.toLowerCase().includes(want)) choices.push({ group: "Run", label, hint, run });
+  // What is typed is a place more often than a command; with nothing typed, the page comes first.
+  return want ? [...goes, ...page, ...runs.filter((r) => fits(r.label))] : [...page, ...goes, ...runs];
+}
+
+export function Palette({ close, help }: { close: () => void; help: () => void }) {
+  const [text, setText] = useState("");
+  const [at, setAt] = useState(0);
+  const choices = useChoices(text, help);
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    list.current?.querySelector(`#choice-${at}`)?.scrollIntoView({ block: "nearest" });
+  }, [at]);
   const run = (i: number) => {
+    if (!choices[i]) return;
     close();
-    setText("");
-    choices[i]?.run();
+    choices[i].run();
   };
   return (
-    <Dialog.Root open onOpenChange={(v) => !v && close()}>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="scrim" />
-        <Dialog.Popup className="sheet" aria-label="Jump to or run">
-          <input
-            className="in"
-            role="combobox"
-            aria-expanded="true"
-            aria-controls="choices"
-            aria-activedescendant={choices.length ? `choice-${at}` : undefined}
-            aria-label="Jump to or run"
-            placeholder="A service, a trace ID, a traceparent header, or a command"
-            value={text}
-            onChange={(e) => {
-              setText(e.target.value);
-              setAt(0);
-            }}
-            onKeyDown={(e) => {
-              if (e.key === "ArrowDown") setAt((v) => Math.min(choices.length - 1, v + 1));
-              else if (e.key === "ArrowUp") setAt((v) => Math.max(0, v - 1));
-              else if (e.key === "Enter") run(at);
-              else return;
-              e.preventDefault();
-            }}
-          />
-          <ul id="choices" role="listbox" aria-label="Choices">
-            {choices.map((c, i) => (
-              <li key={c.group + c.label} id={`choice-${i}`} role="option" aria-selected={i === at} onClick={() => run(i)}>
-                {c.service && <Swatch service={c.service} />}
-                <span className="grow ell">
-                  {c.label} <small>{c.service ? c.hint : ""}</small>
-                </span>
-                {!c.service && c.hint && <kbd>{c.hint}</kbd>}
-              </li>
-            ))}
-          </ul>
-          {choices.length === 0 && <p className="state">Nothing is called that. A trace ID has 16 or 32 hexadecimal digits.</p>}
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <Sheet label="Jump to or run" close={close}>
+      <div className="sheetFind">
+        <Icon name="search" />
+        <input
+          className="in"
+          role="combobox"
+          aria-expanded="true"
+          aria-controls="choices"
+          aria-activedescendant={choices.length ? `choice-${at}` : undefined}
+          aria-label="Jump to or run"
+          placeholder="A service, a trace ID, a traceparent header, or a command"
+          value={text}
+          onChange={(e) => {
+            setText(e.target.value);
+            setAt(0);
+          }}
+          onKeyDown={(e) => {
+            if (e.key === "ArrowDown") setAt((v) => Math.min(choices.length - 1, v + 1));
+            else if (e.key === "ArrowUp") setAt((v) => Math.max(0, v - 1));
+            else if (e.key === "Enter") run(at);
+            else return;
+            e.preventDefault();
+          }}
+        />
+        <kbd>Esc</kbd>
+      </div>
+      <ul id="choices" ref={list} role="listbox" aria-label="Choices">
+        {choices.map((c, i) => (
+          <li
+            key={c.group + c.label}
+            id={`choice-${i}`}
+            className={c.group === choices[i - 1]?.group ? undefined : "first"}
+            data-group={c.group}
+            role="option"
+            aria-selected={i === at}
+            aria-label={c.hint ? `${c.label}, ${c.hint}` : c.label}
+            onClick={() => run(i)}
+          >
+            {c.service ? <Swatch service={c.service} /> : <Icon name={c.group === "Go to" ? "go" : "list"} />}
+            <span className="grow ell">
+              {c.label} <small>{c.hint}</small>
+            </span>
+            {c.keys && <Keys keys={c.keys} />}
+          </li>
+        ))}
+      </ul>
+      {choices.length === 0 && <p className="state">Nothing is called that. A trace ID has 16 or 32 hexadecimal digits.</p>}
+      <div className="sheetFoot" aria-hidden="true">
+        <kbd>↑</kbd>
+        <kbd>↓</kbd> choose <kbd>Enter</kbd> open <span className="grow" /> <kbd>?</kbd> all keys
+      </div>
+    </Sheet>
   );
 }

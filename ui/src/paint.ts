@@ -1,5 +1,6 @@
 // Canvas helpers: the tokens' colours as a canvas understands them, and canvases at device pixels.
 import { useEffect, useRef } from "react";
+import { onHues } from "./hue";
 
 const cache = new Map<string, string>();
 
@@ -27,11 +28,7 @@ export function themeChanged() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
 
-export const hue = (service: string): string => {
-  let h = 2166136261;
-  for (let i = 0; i < service.length; i++) h = Math.imul(h ^ service.charCodeAt(i), 16777619);
-  return service ? `--svc-${((h >>> 8) % 12) + 1}` : "--svc-none";
-};
+onHues(() => listeners.forEach((f) => f()));
 
 export type Draw = (g: CanvasRenderingContext2D, width: number, height: number) => void;
 

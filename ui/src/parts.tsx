@@ -1,7 +1,8 @@
 // Small parts: icons, durations, swatches, marks.
-import type { CSSProperties, ReactNode } from "react";
+import { useEffect, useState, useSyncExternalStore, type CSSProperties, type ReactNode } from "react";
+import { copy } from "./copy";
 import { duration } from "./format";
-import { hue } from "./paint";
+import { hue, hues, onHues } from "./hue";
 
 const paths = {
   search: "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9Zm3.3-1.2L13.5 13.5",
@@ -13,6 +14,9 @@ const paths = {
   filter: "M2.5 4h11M4.5 8h7M6.5 12h3",
   down: "M4.5 6.5 8 10l3.500-3.500",
   right: "M6.5 4.5 10 8l-3.500 3.500",
+  check: "M3.5 8.5 6.5 11.5 12.5 5",
+  list: "M3 4h10M3 8h10M3 12h6",
+  clock: "M8 2.500a5.500 5.500 0 1 1 0 11 5.500 5.500 0 0 1 0-11ZM8 5v3l2 1.500",
   x: "M4.5 4.5l7 7M11.5 4.5l-7 7",
   plus: "M8 3.5v9M3.5 8h9",
   go: "M3 8h9.500M9 4.500 12.500 8 9 11.500",
@@ -70,8 +74,43 @@ export function Duration({ ns }: { ns: number }) {
 /** A style that sets custom properties. */
 export const vars = (v: Record<`--${string}`, string | number>) => v as CSSProperties;
 
-export const Swatch = ({ service, ghost }: { service: string; ghost?: boolean }) => (
-  <i className={ghost ? "sw ghost" : "sw"} style={vars({ "--c": `var(${hue(service)})` })} />
+/** The style of something in a service's hue, which may change when more services are known. */
+export function useHue() {
+  useSyncExternalStore(onHues, hues);
+  return (service: string) => vars({ "--c": `var(${hue(service)})` });
+}
+
+export function Swatch({ service, ghost }: { service: string; ghost?: boolean }) {
+  const style = useHue();
+  return <i className={ghost ? "sw ghost" : "sw"} style={style(service)} />;
+}
+
+/** Copies, and says for a moment that it did, or that the browser did not let it. */
+export function useCopy(): [string | undefined, (text: string) => void] {
+  const [said, setSaid] = useState<string>();
+  useEffect(() => {
+    if (!said) return;
+    const timer = setTimeout(() => setSaid(undefined), 1500);
+    return () => clearTimeout(timer);
+  }, [said]);
+  return [said, (text) => void copy(text).then((done) => setSaid(done ? "Copied" : "Not allowed"))];
+}
+
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const [said, run] = useCopy();
+  return (
+    <button className="ib s" aria-label={said ?? label} title={said ?? label} onClick={() => run(text)}>
+      <Icon name={said === "Copied" ? "check" : "copy"} />
+    </button>
+  );
+}
+
+export const Keys = ({ keys }: { keys: string[] }) => (
+  <span className="keyset">
+    {keys.map((k) => (
+      <kbd key={k}>{k}</kbd>
+    ))}
+  </span>
 );
 
 export const State = ({ title, children }: { title: string; children?: ReactNode }) => (

@@ -1,9 +1,11 @@
 // The bar above all pages, the palette, the help, and the keys that work everywhere.
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
-import { getStatus, type Status } from "./api";
+import { getServices, getStatus, type Status } from "./api";
+import { press } from "./commands";
 import { count } from "./format";
+import { know } from "./hue";
 import { themeChanged } from "./paint";
 import { Ball, Icon } from "./parts";
 
@@ -28,7 +30,11 @@ export const typing = (e: KeyboardEvent) =>
   e.ctrlKey ||
   e.metaKey ||
   e.altKey ||
-  (e.target instanceof Element && e.target.closest("input, select, textarea, [role=dialog]") !== null);
+  (e.target instanceof Element &&
+    (e.target.closest("input, select, textarea, [role=dialog], [role=tablist], [role=listbox]") !== null ||
+      (e.key.startsWith("Arrow") && e.target.closest("pre") !== null) ||
+      // These do on Enter and Space what they say.
+      ((e.key === "Enter" || e.key === " ") && e.target.closest("a, button, summary") !== null)));
 
 export const useStatus = (every = 5000) =>
   useQuery({ queryKey: ["status"], queryFn: ({ signal }) => getStatus(signal), refetchInterval: every, retry: false });
@@ -39,7 +45,8 @@ function Pulse() {
   const rate = useRef<number>(undefined);
   if (data && data !== before.current) {
     const seconds = before.current ? Number(BigInt(data.now) - BigInt(before.current.now)) / 1e9 : 0;
-    if (seconds > 0) rate.current = (data.stored - before.current!.stored) / seconds;
+    // A process that was started anew counts from zero.
+    if (seconds > 0 && data.stored >= before.current!.stored) rate.current = (data.stored - before.current!.stored) / seconds;
     before.current = data;
   }
   if (isError)
@@ -49,13 +56,33 @@ function Pulse() {
       </span>
     );
   if (!data) return null;
+  const text =
+    data.store.spans === 0
+      ? "waiting for spans"
+      : rate.current === undefined
+        ? `${count(data.store.spans)} spans`
+        : `${count(Math.round(rate.current))} spans/s`;
   return (
-    <span className="pulse" title="since the start: received = stored + refused">
+    <span className="pulse" title={`${count(data.store.spans)} spans stored; since the start: received = stored + refused`}>
       <i className={rate.current ? "dot" : "dot idle"} />
-      {data.store.spans === 0 ? "waiting for spans" : `${count(Math.round(rate.current ?? 0))} spans/s`}
+      {text}
       <span className={data.refused ? "err only-w" : "dim only-w"}>· {count(data.refused)} refused</span>
     </span>
   );
+}
+
+// Questions that got no answer while the server was away are asked again when it is back.
+function useRecovery() {
+  const client = useQueryClient();
+  const { isError, isSuccess } = useStatus();
+  const away = useRef(false);
+  useEffect(() => {
+    if (isError) away.current = true;
+    else if (isSuccess && away.current) {
+      away.current = false;
+      void client.refetchQueries({ predicate: (q) => q.state.status === "error" });
+    }
+  }, [client, isError, isSuccess]);
 }
 
 export function Shell() {
@@ -64,21 +91,29 @@ export function Shell() {
   const path = useLocation({ select: (l) => l.pathname });
   const navigate = useNavigate();
   const pending = useRef("");
+  useRecovery();
+  const { data: services } = useQuery({ queryKey: ["services"], queryFn: ({ signal }) => getServices(signal) });
   useEffect(() => {
-    const press = (e: KeyboardEvent) => {
+    if (services) know(services);
+  }, [services]);
+  useEffect(() => {
+    const down = (e: KeyboardEvent) => {
       if ((e.ctrlKey || e.metaKey) && e.key === "k") {
         e.preventDefault();
         setPalette((v) => !v);
         return;
       }
       if (typing(e)) return;
-      if (pending.current === "g" && e.key === "s") void navigate({ to: "/search" });
+      const going = pending.current === "g" && e.key === "s";
+      pending.current = e.key;
+      if (going) void navigate({ to: "/search" });
       else if (e.key === "?") setHelp(true);
       else if (e.key === "t") toggleTheme();
-      pending.current = e.key;
+      else if (!press(e.key)) return;
+      e.preventDefault();
     };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
+    addEventListener("keydown", down);
+    return () => removeEventListener("keydown", down);
   }, [navigate]);
   return (
     <>

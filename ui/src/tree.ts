@@ -1,5 +1,6 @@
 // Which rows of a trace are shown: subtrees folded, repeated siblings as one row, or only what a filter matches.
-import { FLAG, type Columns } from "./columns";
+import { FLAG, rowOf, type Columns } from "./columns";
+import type { Marks } from "./url";
 
 /** How many like siblings in a row become one. */
 export const REPEATS = 4;
@@ -43,8 +44,19 @@ export interface Shown {
 }
 
 export interface Folding {
-  folded: ReadonlySet<number>; // rows whose subtree is hidden
-  opened: ReadonlySet<number>; // first rows of runs that are not folded into one
+  folded: Marks; // rows whose subtree is hidden; all: those of all rows but roots
+  opened: Marks; // first rows of runs that are not folded into one
+}
+
+export const isFolded = (c: Columns, f: Folding, row: number) => (f.folded.all && c.depth[row] > 0) !== f.folded.rows.has(row);
+
+export const isOpened = (f: Folding, row: number) => f.opened.all !== f.opened.rows.has(row);
+
+/** Marks, one of them the other way round. */
+export function flip(m: Marks, row: number): Marks {
+  const rows = new Set(m.rows);
+  if (!rows.delete(row)) rows.add(row);
+  return { all: m.all, rows };
 }
 
 /** The rows to show, in order. */
@@ -64,32 +76,41 @@ export function shown(c: Columns, runs: Runs, f: Folding, keep?: Uint8Array): Sh
       continue;
     }
     rows[n] = i;
-    if (runs.count[i] > 1 && !f.opened.has(i)) {
+    if (runs.count[i] > 1 && !isOpened(f, i)) {
       counts[n++] = runs.count[i];
       i = runs.end[i];
     } else {
       counts[n++] = 1;
-      i += f.folded.has(i) ? c.size[i] : 1;
+      i += isFolded(c, f, i) ? c.size[i] : 1;
     }
   }
   return { rows: rows.subarray(0, n), counts: counts.subarray(0, n) };
 }
 
+export interface Found {
+  keep: Uint8Array; // by row: matches, or has a match below
+  hit: Uint8Array; // by row: matches
+  hits: number;
+}
+
 /** Marks the rows that a text matches, and their ancestors. `error`, `gap` and `critical` match those. */
-export function match(c: Columns, text: string): { keep: Uint8Array; hits: number[] } {
+export function match(c: Columns, text: string): Found {
   const want = text.trim().toLowerCase();
   const keep = new Uint8Array(c.rows);
-  const hits: number[] = [];
+  const hit = new Uint8Array(c.rows);
+  let hits = 0;
   const bit = { error: FLAG.error, gap: FLAG.ghost, critical: FLAG.critical }[want] ?? 0;
   const services = c.services.map((s) => s.toLowerCase().includes(want));
   const names = c.names.map((s) => s.toLowerCase().includes(want));
+  const exact = rowOf(c, want);
   for (let i = 0; i < c.rows; i++) {
-    if (bit ? c.flags[i] & bit : services[c.service[i]] || names[c.name[i]]) {
-      hits.push(i);
+    if (i === exact || (bit ? c.flags[i] & bit : services[c.service[i]] || names[c.name[i]])) {
+      hit[i] = 1;
+      hits++;
       for (let p = i; p >= 0 && !keep[p]; p = c.parent[p]) keep[p] = 1;
     }
   }
-  return { keep, hits };
+  return { keep, hit, hits };
 }
 
 /** Where a row is in what is shown: itself, or what it is folded into. */
@@ -106,12 +127,11 @@ export function indexOf(s: Shown, row: number): number {
 
 /** What must be unfolded for a row to be shown. */
 export function reveal(c: Columns, runs: Runs, f: Folding, row: number): Folding {
-  const folded = new Set(f.folded);
-  const opened = new Set(f.opened);
-  for (let p = c.parent[row]; p >= 0; p = c.parent[p]) folded.delete(p);
+  let { folded, opened } = f;
+  for (let p = c.parent[row]; p >= 0; p = c.parent[p]) if (isFolded(c, f, p)) folded = flip(folded, p);
   for (let r = row; r >= 0; r = c.parent[r]) {
     const first = runStart(c, runs, r);
-    if (first >= 0) opened.add(first);
+    if (first >= 0 && !isOpened({ folded, opened }, first)) opened = flip(opened, first);
   }
   return { folded, opened };
 }
@@ -154,4 +174,43 @@ export function thread(c: Columns): Segment[] {
   }
   while (stack.length) close();
   return out.sort((a, b) => a.from - b.from);
+}
+
+/** Time on the critical path, by row. */
+export function onThread(c: Columns, path: readonly Segment[]): Float64Array {
+  const out = new Float64Array(c.rows);
+  for (const s of path) out[s.row] += s.to - s.from;
+  return out;
+}
+
+/**
+ * The path for drawing: stretches shorter than the least are gathered, as long as they follow each other, into one of the
+ * row that has most of it, so that the line stays a clean stair and still leaves no time out.
+ */
+export function smooth(path: readonly Segment[], least: number): Segment[] {
+  const out: Segment[] = [];
+  let run: Segment[] = [];
+  const flush = () => {
+    if (run.length === 0) return;
+    const by = new Map<number, number>();
+    for (const s of run) by.set(s.row, (by.get(s.row) ?? 0) + s.to - s.from);
+    const [row] = [...by].reduce((a, b) => (b[1] > a[1] ? b : a));
+    const from = run[0].from;
+    const to = run[run.length - 1].to;
+    const last = out.at(-1);
+    if (to - from >= least || !last) out.push({ row, from, to });
+    else last.to = to;
+    run = [];
+  };
+  for (const s of path) {
+    if (s.to - s.from >= least) {
+      flush();
+      out.push({ ...s });
+    } else {
+      run.push(s);
+      if (run[run.length - 1].to - run[0].from >= least) flush();
+    }
+  }
+  flush();
+  return out;
 }

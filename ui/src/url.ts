@@ -9,6 +9,8 @@ export interface SearchParams {
   range?: string; // relative, such as 1h
   from?: string; // absolute, Unix ns
   to?: string;
+  tmin?: string; // of the whole trace, in ns: the box that was drawn in the picture
+  tmax?: string;
   limit?: string;
 }
 
@@ -16,8 +18,8 @@ export interface TraceParams {
   span?: string; // span ID
   z?: string; // zoom: from-to in ns since the trace's start
   q?: string; // filter
-  fold?: string; // rows folded, comma-separated
-  open?: string; // runs opened, comma-separated
+  fold?: string; // rows folded, comma-separated; after "all", rows not folded
+  open?: string; // runs opened, in the same form
 }
 
 export type Raw = Record<string, string | string[] | undefined>;
@@ -45,8 +47,11 @@ export function formatQuery(q: Record<string, unknown>): string {
 const one = (v: string | string[] | undefined) => (Array.isArray(v) ? v[0] : v) || undefined;
 const many = (v: string | string[] | undefined) => (v === undefined ? [] : Array.isArray(v) ? v : [v]);
 
-/** Reads a search's parameters; Jaeger's and Zipkin's forms are understood, too. */
-export function readSearch(raw: Raw): SearchParams {
+const whole = (v: string | undefined) => (v && /^\d{1,19}$/.test(v) ? v : undefined);
+const times = (v: string | undefined, zeros: string) => (v && /^\d{1,17}$/.test(v) ? v + zeros : undefined);
+
+// Jaeger: tag=k:v (repeated) and tags={"k":"v"}. Zipkin: annotationQuery=error and k=v.
+function readTags(raw: Raw): string[] {
   const tag = many(raw.tag).map((t) => (t.includes("=") || !t.includes(":") ? t : t.replace(":", "=")));
   const tags = one(raw.tags);
   if (tags) {
@@ -56,23 +61,78 @@ export function readSearch(raw: Raw): SearchParams {
       tag.push(tags);
     }
   }
-  const micro = (v?: string) => (v && /^\d{1,17}$/.test(v) ? v + "000" : undefined);
-  const custom = one(raw.lookback) === "custom" || !one(raw.lookback);
+  const annotations = one(raw.annotationQuery);
+  if (annotations) tag.push(...annotations.split(" and ").map((t) => (t.trim() === "error" ? "error=true" : t.trim())));
+  return tag;
+}
+
+// Jaeger's custom times are µs; Zipkin's end and lookback are ms.
+function readTimes(raw: Raw): Pick<SearchParams, "range" | "from" | "to"> {
+  const lookback = one(raw.lookback);
+  const endTs = one(raw.endTs);
+  if (endTs && lookback && /^\d{1,14}$/.test(endTs) && /^\d{1,13}$/.test(lookback))
+    return { from: times(String(Number(endTs) - Number(lookback)), "000000"), to: times(endTs, "000000") };
+  const custom = !lookback || !rangeSeconds(lookback);
   return {
-    service: one(raw.service) ?? one(raw.serviceName),
-    operation: one(raw.operation) ?? one(raw.spanName),
-    tag: tag.length ? tag : undefined,
-    min: one(raw.min) ?? one(raw.minDuration),
-    max: one(raw.max) ?? one(raw.maxDuration),
-    range: one(raw.range) ?? (custom ? undefined : one(raw.lookback)),
-    from: one(raw.from) ?? (custom ? micro(one(raw.start)) : undefined),
-    to: one(raw.to) ?? (custom ? micro(one(raw.end)) : undefined),
-    limit: one(raw.limit),
+    range: one(raw.range) ?? (custom ? undefined : lookback),
+    from: whole(one(raw.from)) ?? (custom ? times(one(raw.start), "000") : undefined),
+    to: whole(one(raw.to)) ?? (custom ? times(one(raw.end), "000") : undefined),
   };
 }
 
+/** Reads a search's parameters; Jaeger's and Zipkin's forms are understood, too. */
+export function readSearch(raw: Raw): SearchParams {
+  const tag = readTags(raw);
+  const operation = one(raw.operation) ?? one(raw.spanName);
+  // Zipkin's durations are µs.
+  const duration = (v?: string) => (v && /^\d+$/.test(v) ? v + "us" : v);
+  return {
+    service: one(raw.service) ?? one(raw.serviceName),
+    operation: operation === "all" ? undefined : operation,
+    tag: tag.length ? [...new Set(tag)] : undefined,
+    min: one(raw.min) ?? duration(one(raw.minDuration)),
+    max: one(raw.max) ?? duration(one(raw.maxDuration)),
+    ...readTimes(raw),
+    tmin: whole(one(raw.tmin)),
+    tmax: whole(one(raw.tmax)),
+    limit: one(raw.limit),
+    ...said,
+  };
+}
+
+// The foreign forms are gone once they are understood: they would be understood again with every step.
+const foreign = "tags annotationQuery serviceName spanName minDuration maxDuration lookback start end endTs".split(" ");
+const said = Object.fromEntries(foreign.map((k) => [k, undefined]));
+
 export function readTrace(raw: Raw): TraceParams {
-  return { span: one(raw.span) ?? one(raw.uiFind), z: one(raw.z), q: one(raw.q), fold: one(raw.fold), open: one(raw.open) };
+  // Jaeger's uiFind is a span ID in its links to spans, and a text to find otherwise.
+  const find = one(raw.uiFind);
+  const isSpan = /^[0-9a-f]{16}$/.test(find ?? "");
+  return {
+    span: one(raw.span) ?? (isSpan ? find : undefined),
+    z: one(raw.z),
+    q: one(raw.q) ?? (isSpan ? undefined : find),
+    fold: one(raw.fold),
+    open: one(raw.open),
+    ...{ uiFind: undefined },
+  };
+}
+
+/**
+ * The tags in what was typed: `k=v k2="two words"` are several, as long as all of the text has that form; anything else
+ * is one tag whose value may have spaces, quotes and equals signs.
+ */
+export function readTyped(text: string): string[] {
+  const s = text.trim();
+  if (!s) return [];
+  const tag = /([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?:\s+|$)/y;
+  const out: string[] = [];
+  while (tag.lastIndex < s.length) {
+    const m = tag.exec(s);
+    if (!m) return [s];
+    out.push(`${m[1]}=${m[2] === undefined ? m[3] : m[2].replace(/\\(.)/g, "$1")}`);
+  }
+  return out;
 }
 
 /** A trace ID in what was typed or pasted: the ID, a traceparent or b3 header, a link to a trace. */
@@ -126,16 +186,21 @@ export function searchQuery(p: SearchParams, nowNs: bigint, cursor = ""): URLSea
   return q;
 }
 
-export const readList = (s?: string): Set<number> =>
-  new Set(
-    (s ?? "")
-      .split(",")
-      .filter((x) => /^\d+$/.test(x))
-      .map(Number),
-  );
+/** Rows that are meant: these, or all but these. A list of every row of a large trace would be no URL. */
+export interface Marks {
+  all: boolean;
+  rows: ReadonlySet<number>;
+}
 
-export const writeList = (s: ReadonlySet<number>): string | undefined =>
-  s.size ? [...s].sort((a, b) => a - b).join(",") : undefined;
+export function readMarks(s?: string): Marks {
+  const parts = (s ?? "").split(",");
+  return { all: parts[0] === "all", rows: new Set(parts.filter((x) => /^\d{1,9}$/.test(x)).map(Number)) };
+}
+
+export function writeMarks(m: Marks): string | undefined {
+  const rows = [...m.rows].sort((a, b) => a - b).map(String);
+  return [...(m.all ? ["all"] : []), ...rows].join(",") || undefined;
+}
 
 export function readZoom(z: string | undefined, length: number): [number, number] {
   const m = /^(\d+)-(\d+)$/.exec(z ?? "");

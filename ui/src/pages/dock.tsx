@@ -1,14 +1,26 @@
 // One span in full: facts first, then status, attributes, events, links, resource and scope.
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { ApiError, getRow, type Attr, type RowDetail } from "../api";
 import { FLAG, KINDS, type Columns } from "../columns";
-import { durationText } from "../format";
-import { Duration, ErrorMark, Icon, Swatch } from "../parts";
+import { bytes, durationText, moment } from "../format";
+import { CopyButton, Duration, ErrorMark, Icon, Swatch } from "../parts";
+import { onThread, type Segment } from "../tree";
 import styles from "./trace.module.css";
+import { clamped, pretty } from "./value";
 
-export function Dock({ c, row, close, grown }: { c: Columns; row: number; close: () => void; grown: () => void }) {
+interface Props {
+  c: Columns;
+  row: number;
+  path: Segment[];
+  close: () => void;
+  grown: () => void;
+  similar?: () => void;
+}
+
+export function Dock({ c, row, path, close, grown, similar }: Props) {
+  const [tall, setTall] = useState(false); // of the sheet that it is on narrow pages
   const { data, error } = useQuery({
     queryKey: ["row", c.traceId, c.version, row],
     queryFn: ({ signal }) => getRow(c.traceId, c.version, row, signal),
@@ -20,9 +32,10 @@ export function Dock({ c, row, close, grown }: { c: Columns; row: number; close:
     if (outdated) grown();
   }, [outdated, grown]);
   const ghost = (c.flags[row] & FLAG.ghost) !== 0;
+  const times = useMemo(() => onThread(c, path), [c, path]);
   const service = c.services[c.service[row]];
   return (
-    <aside className={styles.dock} aria-label="Span detail">
+    <aside className={tall ? `${styles.dock} ${styles.tall}` : styles.dock} aria-label="Span detail">
       <div className={styles.dockHead}>
         <Swatch service={service} ghost={ghost} />
         <h2 className="grow">
@@ -34,6 +47,9 @@ export function Dock({ c, row, close, grown }: { c: Columns; row: number; close:
             </>
           )}
         </h2>
+        <button className="btn only-n" aria-expanded={tall} onClick={() => setTall((v) => !v)}>
+          {tall ? "Less" : "More"}
+        </button>
         <button className="ib" aria-label="Close" onClick={close}>
           <Icon name="x" />
         </button>
@@ -52,9 +68,15 @@ export function Dock({ c, row, close, grown }: { c: Columns; row: number; close:
           </dd>
         </div>
         <div>
-          <dt>Starts at</dt>
+          <dt>On the thread</dt>
           <dd>
-            <Duration ns={c.begin[row]} />
+            {times[row] > 0 ? (
+              <>
+                <Duration ns={times[row]} /> <small>{share(times[row], c.durationNs)}</small>
+              </>
+            ) : (
+              <span className="dim">none</span>
+            )}
           </dd>
         </div>
       </dl>
@@ -72,8 +94,21 @@ export function Dock({ c, row, close, grown }: { c: Columns; row: number; close:
       ) : (
         data && !data.ghost && <Detail c={c} row={row} d={data} />
       )}
+      {similar && (
+        <div className={styles.actions}>
+          <button className="btn" onClick={similar} title={`${service} ${c.names[c.name[row]]}, last day`}>
+            <Icon name="search" />
+            Traces with this operation <kbd>f</kbd>
+          </button>
+        </div>
+      )}
     </aside>
   );
+}
+
+function share(ns: number, of: number): string {
+  const percent = (ns / (of || 1)) * 100;
+  return percent < 1 ? "<1 %" : `${Math.round(percent)} %`;
 }
 
 function Detail({ c, row, d }: { c: Columns; row: number; d: RowDetail }) {
@@ -81,6 +116,7 @@ function Detail({ c, row, d }: { c: Columns; row: number; d: RowDetail }) {
     { key: "span ID", type: "", value: d.spanId },
     { key: "parent", type: "", value: d.parentSpanId || "none: a root" },
     { key: "kind", type: "", value: KINDS[c.kind[row]] },
+    { key: "starts", type: "", value: `${moment(BigInt(d.start))}, at ${durationText(c.begin[row])}` },
   ];
   if (d.traceState) facts.push({ key: "trace state", type: "", value: d.traceState });
   if (d.flags) facts.push({ key: "flags", type: "", value: `0x${d.flags.toString(16)}` });
@@ -114,26 +150,36 @@ function Detail({ c, row, d }: { c: Columns; row: number; d: RowDetail }) {
             <Dropped n={d.droppedLinks} />
           </h3>
           {d.links.map((l, i) => (
-            <div key={i}>
+            <div className={styles.linked} key={i}>
               <Link to="/trace/$id" params={{ id: l.traceId }} search={{ span: l.spanId }} className="link mono">
-                {l.traceId.slice(0, 8)}…{l.traceId.slice(-4)}
-              </Link>{" "}
-              <span className="dim">{l.attributes.map((a) => `${a.key}=${a.value}`).join(", ")}</span>
+                {l.traceId === c.traceId ? "a span of this trace, " : `${l.traceId.slice(0, 8)}…${l.traceId.slice(-4)} `}
+                {l.spanId.slice(0, 8)}…
+              </Link>
+              <List
+                attrs={l.traceState ? [...l.attributes, { key: "trace state", type: "", value: l.traceState }] : l.attributes}
+              />
+              <Dropped n={l.droppedAttributes} />
             </div>
           ))}
         </section>
       )}
       <Attrs title="Span" attrs={facts} dropped={0} />
-      <Attrs title="Resource" attrs={d.resource.attributes} dropped={d.resource.droppedAttributes} keep />
-      {d.scope.name && (
-        <Attrs
-          title="Scope"
-          attrs={[{ key: "name", type: "", value: `${d.scope.name} ${d.scope.version}`.trim() }, ...d.scope.attributes]}
-          dropped={d.scope.droppedAttributes}
-        />
-      )}
+      <Attrs
+        title="Resource"
+        attrs={withSchema(d.resource.attributes, d.resource.schemaUrl)}
+        dropped={d.resource.droppedAttributes}
+        keep
+      />
+      <Attrs title="Scope" attrs={scopeAttrs(d.scope)} dropped={d.scope.droppedAttributes} />
     </>
   );
+}
+
+const withSchema = (attrs: Attr[], url: string) => (url ? [...attrs, { key: "schema URL", type: "", value: url }] : attrs);
+
+function scopeAttrs(s: RowDetail["scope"]): Attr[] {
+  const name = `${s.name} ${s.version}`.trim();
+  return withSchema(name ? [{ key: "name", type: "", value: name }, ...s.attributes] : s.attributes, s.schemaUrl);
 }
 
 const Dropped = ({ n }: { n: number }) => (n > 0 ? <span className="warn"> · {n} left out by the sender</span> : null);
@@ -146,58 +192,86 @@ function Attrs({ title, attrs, dropped, keep }: { title: string; attrs: Attr[]; 
         {title} <span>{attrs.length}</span>
         <Dropped n={dropped} />
       </h3>
-      <dl className={`${styles.kv} mono`}>
-        {attrs.map((a, i) => (
-          <div key={a.key + i}>
-            <dt title={a.key}>{a.key}</dt>
-            <dd title={a.type}>
-              {a.value === "" ? <span className="dim">{a.type === "empty" ? "nothing" : '""'}</span> : a.value}
-            </dd>
-            {keep && a.value.length < 200 && (
-              <dd>
-                <Link
-                  className={styles.keep}
-                  to="/search"
-                  search={{ tag: [`${a.key}=${a.value}`], range: "24h" }}
-                  aria-label={`Search for ${a.key}=${a.value}`}
-                  title="traces with this value"
-                >
-                  <Icon name="plus" />
-                </Link>
-              </dd>
-            )}
-          </div>
-        ))}
-      </dl>
+      <List attrs={attrs} keep={keep} />
     </section>
   );
 }
 
-function Event({ e, start }: { e: RowDetail["events"][number]; start: bigint }) {
-  const stack = e.attributes.find((a) => a.key === "exception.stacktrace");
-  const type = e.attributes.find((a) => a.key === "exception.type")?.value;
-  const message = e.attributes.find((a) => a.key === "exception.message")?.value;
-  const offset = Number(BigInt(e.time) - start);
+function List({ attrs, keep }: { attrs: Attr[]; keep?: boolean }) {
+  if (attrs.length === 0) return null;
   return (
-    <details className={styles.event} open={stack !== undefined}>
+    <dl className={`${styles.kv} mono`}>
+      {attrs.map((a, i) => (
+        <div key={a.key + i}>
+          <dt title={a.type ? `${a.key} (${a.type})` : a.key}>{a.key}</dt>
+          <dd>
+            <Value a={a} />
+            <span className={styles.does}>
+              {keep && a.type && a.value.length < 200 && (
+                <Link
+                  className="ib s"
+                  to="/search"
+                  search={{ tag: [`${a.key}=${a.value}`], range: "24h" }}
+                  aria-label={`Keep only ${a.key}=${a.value}`}
+                  title="traces with this value"
+                >
+                  <Icon name="plus" />
+                </Link>
+              )}
+              <CopyButton text={a.value} label={`Copy the value of ${a.key}`} />
+            </span>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+// Long values show their beginning, JSON in lines of its own; a copy has all of it.
+function Value({ a }: { a: Attr }) {
+  const [all, setAll] = useState(false);
+  const text = useMemo(() => pretty(a.type, a.value), [a]);
+  if (a.value === "") return <span className="dim">{a.type === "empty" ? "nothing" : '""'}</span>;
+  const short = clamped(text, all);
+  return (
+    <>
+      {short.text}
+      {(short.cut || all) && (
+        <button className="link" aria-expanded={all} onClick={() => setAll((v) => !v)}>
+          {all ? "less" : `… all ${bytes(a.value.length)}`}
+        </button>
+      )}
+    </>
+  );
+}
+
+const exception = ["exception.type", "exception.message", "exception.stacktrace"];
+
+function Event({ e, start }: { e: RowDetail["events"][number]; start: bigint }) {
+  const [type, message, stack] = exception.map((k) => e.attributes.find((a) => a.key === k)?.value);
+  const offset = Number(BigInt(e.time) - start);
+  const rest = e.attributes.filter((a) => !exception.includes(a.key));
+  const failed = stack !== undefined || type !== undefined;
+  return (
+    <details className={styles.event} open={stack !== undefined || rest.length > 0}>
       <summary>
-        <span className="dim">
+        <span className="dim num">
           {offset < 0 ? "−" : "+"}
           {durationText(Math.abs(offset))}
         </span>
-        <span className={stack || type ? "err grow" : "grow"}>{type ? `${type}: ${message ?? ""}` : e.name || "event"}</span>
+        <span className={failed ? "err grow" : "grow"}>
+          {failed && <ErrorMark />} {failed ? [type ?? e.name, message].filter(Boolean).join(": ") : e.name || "event"}
+        </span>
       </summary>
-      {stack && <pre tabIndex={0}>{stack.value}</pre>}
-      <dl className={`${styles.kv} mono`}>
-        {e.attributes
-          .filter((a) => !a.key.startsWith("exception."))
-          .map((a, i) => (
-            <div key={i}>
-              <dt title={a.key}>{a.key}</dt>
-              <dd>{a.value}</dd>
-            </div>
-          ))}
-      </dl>
+      {stack && (
+        <div className={styles.stack}>
+          <pre tabIndex={0} aria-label="Stack trace">
+            {stack.trimEnd()}
+          </pre>
+          <CopyButton text={stack} label="Copy the stack trace" />
+        </div>
+      )}
+      <List attrs={rest} />
       <Dropped n={e.droppedAttributes} />
     </details>
   );

@@ -1,10 +1,11 @@
 // The first page of an empty store: how to send the first trace. It opens that trace by itself.
+import { Tabs } from "@base-ui/react/tabs";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
-import { search } from "../api";
+import { search, type Status } from "../api";
 import { ink, useCanvas } from "../paint";
-import { Icon } from "../parts";
+import { Icon, useCopy } from "../parts";
 import { useStatus } from "../shell";
 import styles from "./first.module.css";
 
@@ -16,7 +17,13 @@ const NAMES: Record<string, string> = {
   admin: "health, metrics",
 };
 
-function snippets(host: string, port: (protocol: string, fallback: string) => string): Record<string, [string, string]> {
+// In the order in which they matter to somebody who wants to send.
+const ORDER = Object.keys(NAMES);
+
+// Metrics and logs are not Clew's; an SDK that sends them would complain with every batch.
+const traceOnly = `export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none`;
+
+export function snippets(host: string, port: (protocol: string, fallback: string) => string): Record<string, [string, string]> {
   const http = `http://${host}:${port("otlp/http", "4318")}`;
   const grpc = `http://${host}:${port("otlp/grpc", "4317")}`;
   return {
@@ -37,6 +44,7 @@ curl -s ${http}/v1/traces -H 'content-type: application/json' -d '{
       `npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node
 export OTEL_SERVICE_NAME=hello
 export OTEL_EXPORTER_OTLP_ENDPOINT=${http}
+${traceOnly}
 node --require @opentelemetry/auto-instrumentations-node/register app.js`,
     ],
     Python: [
@@ -45,12 +53,14 @@ node --require @opentelemetry/auto-instrumentations-node/register app.js`,
 opentelemetry-bootstrap -a install
 export OTEL_SERVICE_NAME=hello
 export OTEL_EXPORTER_OTLP_ENDPOINT=${grpc}
+${traceOnly}
 opentelemetry-instrument python app.py`,
     ],
     Java: [
       "Any Java app, with OpenTelemetry's agent.",
       `export OTEL_SERVICE_NAME=hello
 export OTEL_EXPORTER_OTLP_ENDPOINT=${http}
+${traceOnly}
 java -javaagent:opentelemetry-javaagent.jar -jar app.jar`,
     ],
     Collector: [
@@ -76,7 +86,7 @@ service:
 
 export function FirstPage() {
   const navigate = useNavigate();
-  const { data: status } = useStatus(1500);
+  const { data: status, isError } = useStatus(1500);
   const arrived = (status?.store.spans ?? 0) > 0;
   const { data: found } = useQuery({
     queryKey: ["first"],
@@ -89,16 +99,11 @@ export function FirstPage() {
     if (id) void navigate({ to: "/trace/$id", params: { id } });
   }, [id, navigate]);
 
-  const [tab, setTab] = useState("curl");
-  const [copied, setCopied] = useState(false);
   const port = (protocol: string, fallback: string) =>
     status?.listen
       .find((l) => l.protocol === protocol)
       ?.address.split(":")
       .at(-1) ?? fallback;
-  const all = snippets(location.hostname, port);
-  const [lead, text] = all[tab];
-  const seconds = status ? Math.round(Number(BigInt(status.now) - BigInt(status.startedAt)) / 1e9) : 0;
   return (
     <main className={`page ${styles.page}`}>
       <div className={styles.col}>
@@ -113,63 +118,30 @@ export function FirstPage() {
           <Yarn />
         </div>
         <div className={styles.two}>
-          <section className="panel" aria-label="How to send">
-            <div className={styles.tabs}>
-              <div className="seg" role="tablist" aria-label="Client">
-                {Object.keys(all).map((t) => (
-                  <button key={t} role="tab" aria-selected={t === tab} onClick={() => setTab(t)}>
-                    {t}
-                  </button>
-                ))}
-              </div>
-            </div>
-            <div className={styles.lead}>
-              <p>{lead}</p>
-              <button
-                className="btn"
-                onClick={() => {
-                  void navigator.clipboard?.writeText(text);
-                  setCopied(true);
-                  setTimeout(() => setCopied(false), 1500);
-                }}
-              >
-                <Icon name="copy" />
-                {copied ? "Copied" : "Copy"}
-              </button>
-            </div>
-            <pre className={styles.snippet} tabIndex={0}>
-              {text}
-            </pre>
-          </section>
+          <HowTo all={snippets(location.hostname, port)} />
           <section className="panel" aria-label="Listening">
             <div className="head">
               <h2>Listening</h2>
             </div>
             <ul className={styles.listen}>
-              {status?.listen.map((l) => (
-                <li key={l.protocol}>
-                  <span className="mono ell">{l.address}</span>
-                  <span>{NAMES[l.protocol] ?? l.protocol}</span>
-                  <span className={styles.ready}>
-                    <i />
-                    ready
-                  </span>
-                </li>
-              ))}
+              {[...(status?.listen ?? [])]
+                .sort((a, b) => ORDER.indexOf(a.protocol) - ORDER.indexOf(b.protocol))
+                .map((l) => (
+                  <li key={l.protocol}>
+                    <span className="mono ell" title={l.address}>
+                      {l.address}
+                    </span>
+                    <span>{NAMES[l.protocol] ?? l.protocol}</span>
+                    <span className={isError ? `${styles.ready} err` : styles.ready}>
+                      <i />
+                      {isError ? "away" : "ready"}
+                    </span>
+                  </li>
+                ))}
             </ul>
           </section>
         </div>
-        <section className={`panel ${styles.wait}`} role="status">
-          <Wave />
-          <span>
-            <b>Waiting for spans</b>
-            <span className="mid">
-              {status?.received ?? 0} received, {status?.refused ?? 0} refused
-              {seconds > 0 && `, for ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`}. This page opens the
-              first trace by itself.
-            </span>
-          </span>
-        </section>
+        <Waiting status={status} away={isError} />
         <div className={styles.more}>
           <div>
             <h2>No app at hand?</h2>
@@ -186,6 +158,68 @@ export function FirstPage() {
         </div>
       </div>
     </main>
+  );
+}
+
+function HowTo({ all }: { all: Record<string, [string, string]> }) {
+  const [tab, setTab] = useState("curl");
+  const [copied, copy] = useCopy();
+  return (
+    <section className="panel" aria-label="How to send">
+      <Tabs.Root value={tab} onValueChange={(v: string) => setTab(v)}>
+        <div className={styles.tabs}>
+          <Tabs.List className="seg" aria-label="Client" activateOnFocus>
+            {Object.keys(all).map((t) => (
+              <Tabs.Tab key={t} value={t}>
+                {t}
+              </Tabs.Tab>
+            ))}
+          </Tabs.List>
+        </div>
+        {Object.entries(all).map(([t, [lead, text]]) => (
+          <Tabs.Panel key={t} value={t}>
+            <div className={styles.lead}>
+              <p>{lead}</p>
+              <button className="btn" onClick={() => copy(text)}>
+                <Icon name={copied === "Copied" ? "check" : "copy"} />
+                {copied ?? "Copy"}
+              </button>
+            </div>
+            <pre className={styles.snippet} tabIndex={0} aria-label={`Snippet for ${t}`}>
+              {text}
+            </pre>
+          </Tabs.Panel>
+        ))}
+      </Tabs.Root>
+    </section>
+  );
+}
+
+function Waiting({ status, away }: { status?: Status; away: boolean }) {
+  if (away)
+    return (
+      <section className={`panel ${styles.wait}`} role="status">
+        <span>
+          <b className="err">Clew does not answer</b>
+          <span className="mid">Is the process running? This page asks again every few seconds.</span>
+        </span>
+      </section>
+    );
+  const seconds = status ? Math.round(Number(BigInt(status.now) - BigInt(status.startedAt)) / 1e9) : 0;
+  return (
+    <section className={`panel ${styles.wait}`} role="status">
+      <Wave />
+      <span>
+        <b>Waiting for spans</b>
+        <span className="mid">
+          {status?.received ?? 0} received,{" "}
+          <span className={status?.refused ? "err" : undefined}>{status?.refused ?? 0} refused</span>
+          {seconds > 0 && `, for ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`}. This page opens the
+          first trace by itself.
+          {(status?.refused ?? 0) > 0 && " Spans came and were refused: the answer that the sender got, and Clew's log, say why."}
+        </span>
+      </span>
+    </section>
   );
 }
 

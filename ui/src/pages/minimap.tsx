@@ -1,7 +1,9 @@
 // All rows of a trace at once, however many; dragging over it zooms.
 import { useCallback, useMemo, useRef, useState, type PointerEvent } from "react";
 import { FLAG, type Columns } from "../columns";
-import { hue, ink, useCanvas, type Draw } from "../paint";
+import { hue } from "../hue";
+import { ink, useCanvas, type Draw } from "../paint";
+import type { Segment } from "../tree";
 import styles from "./trace.module.css";
 
 const LINES = 20; // rows are gathered into that many lines at most
@@ -33,14 +35,21 @@ function gather(c: Columns) {
   return { lines, cells, failed };
 }
 
-export function Minimap({ c, zoom, set }: { c: Columns; zoom: [number, number]; set: (from: number, to: number) => void }) {
+interface Props {
+  c: Columns;
+  path: Segment[];
+  zoom: [number, number];
+  set: (from: number, to: number) => void;
+}
+
+export function Minimap({ c, path, zoom, set }: Props) {
   const cells = useMemo(() => gather(c), [c]);
   const [drag, setDrag] = useState<[number, number]>();
   const width = useRef(1);
   const draw = useCallback<Draw>(
     (g, w, h) => {
       width.current = w;
-      const step = (h - 14) / cells.lines;
+      const step = (h - 18) / cells.lines;
       const tall = Math.max(1, Math.min(3, step - 0.5));
       for (let l = 0; l < cells.lines; l++) {
         const y = 5 + l * step;
@@ -57,6 +66,13 @@ export function Minimap({ c, zoom, set }: { c: Columns; zoom: [number, number]; 
         g.fillStyle = ink("--err");
         for (let x = 0; x < BINS; x++) if (cells.failed[l * BINS + x]) g.fillRect((x / BINS) * w - 1, y - 1, 4, 4);
       }
+      // The thread, as the line at the bottom; breaks show where it goes from one service to another.
+      g.fillStyle = ink("--thread");
+      for (const s of path) {
+        const from = (s.from / (c.durationNs || 1)) * w;
+        const to = (s.to / (c.durationNs || 1)) * w;
+        g.fillRect(from, h - 6, Math.max(0.5, to - from - (to - from > 6 ? 1 : 0)), 2);
+      }
       const [a, b] = drag ? [Math.min(...drag), Math.max(...drag)] : zoom.map((t) => (t / (c.durationNs || 1)) * w);
       g.fillStyle = ink("--bg");
       g.globalAlpha = 0.72;
@@ -70,7 +86,7 @@ export function Minimap({ c, zoom, set }: { c: Columns; zoom: [number, number]; 
         g.fill();
       }
     },
-    [c, cells, zoom, drag],
+    [c, path, cells, zoom, drag],
   );
   const ref = useCanvas(draw);
   const at = (e: PointerEvent) => Math.max(0, Math.min(width.current, e.clientX - e.currentTarget.getBoundingClientRect().left));

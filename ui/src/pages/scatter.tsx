@@ -2,8 +2,9 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useRef, useState, type PointerEvent } from "react";
 import type { Summary } from "../api";
-import { clock, durationText } from "../format";
-import { hue, ink, useCanvas, type Draw } from "../paint";
+import { clock, count, durationText, logTicks, timeTicks } from "../format";
+import { hue } from "../hue";
+import { ink, useCanvas, type Draw } from "../paint";
 import styles from "./search.module.css";
 
 const left = 56;
@@ -18,14 +19,18 @@ interface Box {
   y1: number;
 }
 
-/** Where traces lie: time across, the logarithm of duration upward. */
+/** Where traces lie: time across, the logarithm of duration upward; a little room around all of them. */
 function scales(traces: Summary[], w: number, h: number) {
   const starts = traces.map((t) => Number(BigInt(t.start) / 1000n)); // µs: exact in a number
-  const from = Math.min(...starts);
-  const to = Math.max(...starts, from + 1_000_000);
+  const first = Math.min(...starts);
+  const last = Math.max(...starts);
+  const spare = Math.max(500_000, (last - first) * 0.015);
+  const [from, to] = [first - spare, last + spare];
   const durations = traces.map((t) => Math.max(1000, t.durationNs));
-  const low = Math.floor(Math.log10(Math.min(...durations)));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...durations))));
+  const shortest = Math.log10(Math.min(...durations));
+  const longest = Math.log10(Math.max(...durations));
+  const room = Math.max(0.15, (longest - shortest) * 0.08);
+  const [low, high] = [shortest - room, longest + room];
   const inner = w - left - right;
   const tall = h - top - bottom;
   return {
@@ -36,17 +41,13 @@ function scales(traces: Summary[], w: number, h: number) {
     x: (us: number) => left + ((us - from) / (to - from)) * inner,
     y: (ns: number) => top + (1 - (Math.log10(Math.max(1000, ns)) - low) / (high - low)) * tall,
     time: (x: number) => from + Math.min(1, Math.max(0, (x - left) / inner)) * (to - from),
-    duration: (y: number) => 10 ** (low + (1 - (y - top) / tall) * (high - low)),
+    duration: (y: number) => 10 ** (low + (1 - Math.min(1, Math.max(0, (y - top) / tall))) * (high - low)),
   };
 }
 
-export function Scatter({
-  traces,
-  zoom,
-}: {
-  traces: Summary[];
-  zoom: (z: { from: string; to: string; min?: string; max?: string }) => void;
-}) {
+type Zoom = { from: string; to: string; tmin?: string; tmax?: string };
+
+export function Scatter({ traces, zoom }: { traces: Summary[]; zoom: (z: Zoom) => void }) {
   const navigate = useNavigate();
   const [near, setNear] = useState<{ t: Summary; x: number; y: number }>();
   const [box, setBox] = useState<Box>();
@@ -57,28 +58,9 @@ export function Scatter({
       size.current = [w, h];
       const s = scales(traces, w, h);
       grid(g, s, w, h);
-      for (const { t, us } of points) {
-        const x = s.x(us);
-        const y = s.y(t.durationNs);
-        const r = Math.min(6, 2.5 + Math.log10(t.spans));
-        if (t.errors > 0) {
-          g.strokeStyle = ink("--err");
-          g.lineWidth = 2;
-          g.beginPath();
-          g.moveTo(x - r + 1, y - r + 1);
-          g.lineTo(x + r - 1, y + r - 1);
-          g.moveTo(x + r - 1, y - r + 1);
-          g.lineTo(x - r + 1, y + r - 1);
-          g.stroke();
-        } else {
-          g.globalAlpha = 0.75;
-          g.fillStyle = ink(hue(t.rootService));
-          g.beginPath();
-          g.arc(x, y, r, 0, 7);
-          g.fill();
-          g.globalAlpha = 1;
-        }
-      }
+      // Errors last: they lie on top.
+      for (const failed of [false, true])
+        for (const { t, us } of points) if (t.errors > 0 === failed) point(g, t, s.x(us), s.y(t.durationNs));
       if (near) {
         g.strokeStyle = ink("--thread");
         g.lineWidth = 2;
@@ -86,19 +68,7 @@ export function Scatter({
         g.arc(near.x, near.y, 8, 0, 7);
         g.stroke();
       }
-      if (box) {
-        const x = Math.min(box.x0, box.x1);
-        const y = Math.min(box.y0, box.y1);
-        const bw = Math.abs(box.x1 - box.x0);
-        const bh = Math.abs(box.y1 - box.y0);
-        g.fillStyle = ink("--thread");
-        g.globalAlpha = 0.1;
-        g.fillRect(x, y, bw, bh);
-        g.globalAlpha = 1;
-        g.strokeStyle = ink("--thread");
-        g.lineWidth = 2;
-        g.strokeRect(x, y, bw, bh);
-      }
+      if (box) drawBox(g, box);
     },
     [traces, points, near, box],
   );
@@ -140,14 +110,25 @@ export function Scatter({
     const s = scales(traces, ...size.current);
     const times = [s.time(b.x0), s.time(b.x1)].sort((p, q) => p - q);
     const durations = [s.duration(b.y0), s.duration(b.y1)].sort((p, q) => p - q);
-    const us = (v: number) => `${Math.round(v / 1000)}us`;
     zoom({
       from: `${Math.floor(times[0])}000`,
       to: `${Math.ceil(times[1])}999`,
-      min: durations[0] > 10 ** s.low ? us(durations[0]) : undefined,
-      max: durations[1] < 10 ** s.high ? us(durations[1]) : undefined,
+      tmin: Math.log10(durations[0]) > s.low + 1e-6 ? String(Math.floor(durations[0])) : undefined,
+      tmax: Math.log10(durations[1]) < s.high - 1e-6 ? String(Math.ceil(durations[1])) : undefined,
     });
   };
+  const held = useMemo(() => {
+    if (!box) return undefined;
+    const s = scales(traces, ...size.current);
+    const [x0, x1] = [Math.min(box.x0, box.x1), Math.max(box.x0, box.x1)];
+    const [y0, y1] = [Math.min(box.y0, box.y1), Math.max(box.y0, box.y1)];
+    const inside = points.filter(({ t, us }) => {
+      const [x, y] = [s.x(us), s.y(t.durationNs)];
+      return x >= x0 && x <= x1 && y >= y0 && y <= y1;
+    });
+    const range = `${durationText(s.duration(y1))} to ${durationText(s.duration(y0))}`;
+    return { x: x0, y: y1, text: `${count(inside.length)} ${inside.length === 1 ? "trace" : "traces"}, ${range}` };
+  }, [box, points, traces]);
   return (
     <section className={`panel ${styles.plot}`} aria-label="Traces by time and duration; the list below has the same">
       <canvas
@@ -160,23 +141,70 @@ export function Scatter({
         }}
         onPointerMove={move}
         onPointerUp={up}
+        onPointerCancel={() => setBox(undefined)}
         onPointerLeave={() => setNear(undefined)}
       />
       {near && !box && (
         <div
-          className="tip"
-          style={{ left: Math.min(near.x + 12, size.current[0] - 240), top: near.y > 90 ? near.y - 64 : near.y + 12 }}
+          className={`tip ${styles.tip}`}
+          style={{
+            [near.x > size.current[0] / 2 ? "right" : "left"]:
+              near.x > size.current[0] / 2 ? size.current[0] - near.x + 12 : near.x + 12,
+            top: near.y > 90 ? near.y - 76 : near.y + 12,
+          }}
         >
           <b>{near.t.rootService}</b> {near.t.rootName}
           <br />
-          {durationText(near.t.durationNs)} · {near.t.spans} spans
+          {durationText(near.t.durationNs)} · {count(near.t.spans)} spans
           {near.t.errors > 0 && <span className="err"> · {near.t.errors} errors</span>}
           <br />
-          <span className="dim">{clock(BigInt(near.t.start))} · click to open, drag to narrow</span>
+          {clock(BigInt(near.t.start))}
+          <br />
+          <span className="dim">click to open, drag to narrow</span>
+        </div>
+      )}
+      {held && (
+        <div className={`tip ${styles.tip}`} style={{ left: Math.min(held.x, size.current[0] - 220), top: held.y + 6 }}>
+          {held.text}
         </div>
       )}
     </section>
   );
+}
+
+function point(g: CanvasRenderingContext2D, t: Summary, x: number, y: number) {
+  const r = Math.min(6, 2.5 + Math.log10(t.spans));
+  if (t.errors > 0) {
+    g.strokeStyle = ink("--err");
+    g.lineWidth = 2;
+    g.beginPath();
+    g.moveTo(x - r + 1, y - r + 1);
+    g.lineTo(x + r - 1, y + r - 1);
+    g.moveTo(x + r - 1, y - r + 1);
+    g.lineTo(x - r + 1, y + r - 1);
+    g.stroke();
+    return;
+  }
+  g.globalAlpha = 0.75;
+  g.fillStyle = ink(hue(t.rootService));
+  g.beginPath();
+  g.arc(x, y, r, 0, 7);
+  g.fill();
+  g.globalAlpha = 1;
+}
+
+function drawBox(g: CanvasRenderingContext2D, box: Box) {
+  const x = Math.min(box.x0, box.x1);
+  const y = Math.min(box.y0, box.y1);
+  const w = Math.abs(box.x1 - box.x0);
+  const h = Math.abs(box.y1 - box.y0);
+  g.fillStyle = ink("--thread");
+  g.globalAlpha = 0.1;
+  g.fillRect(x, y, w, h);
+  g.globalAlpha = 1;
+  g.strokeStyle = ink("--thread");
+  g.lineWidth = 2;
+  g.strokeRect(x, y, w, h);
 }
 
 function grid(g: CanvasRenderingContext2D, s: ReturnType<typeof scales>, w: number, h: number) {
@@ -185,19 +213,22 @@ function grid(g: CanvasRenderingContext2D, s: ReturnType<typeof scales>, w: numb
   g.lineWidth = 1;
   g.textAlign = "right";
   g.textBaseline = "middle";
-  for (let p = s.low; p <= s.high; p++) {
-    const y = Math.round(s.y(10 ** p)) + 0.5;
+  for (const ns of logTicks(10 ** s.low, 10 ** s.high)) {
+    const y = Math.round(s.y(ns)) + 0.5;
     g.beginPath();
     g.moveTo(left, y);
     g.lineTo(w - right, y);
     g.stroke();
-    g.fillText(durationText(10 ** p), left - 8, y);
+    g.fillText(durationText(ns), left - 8, y);
   }
   g.textBaseline = "alphabetic";
-  const n = Math.max(2, Math.min(6, Math.floor(w / 160)));
-  for (let i = 0; i <= n; i++) {
-    const us = s.from + ((s.to - s.from) * i) / n;
-    g.textAlign = i === 0 ? "left" : i === n ? "right" : "center";
-    g.fillText(clock(BigInt(Math.round(us)) * 1000n, s.to - s.from < 10_000_000), s.x(us), h - 8);
+  g.textAlign = "center";
+  for (const [us, text] of timeTicks(s.from, s.to, Math.max(2, Math.floor(w / 150)))) {
+    const x = Math.round(s.x(us)) + 0.5;
+    g.beginPath();
+    g.moveTo(x, top);
+    g.lineTo(x, h - bottom);
+    g.stroke();
+    if (x > left + 20 && x < w - 26) g.fillText(text, x, h - 8);
   }
 }

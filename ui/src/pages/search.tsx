@@ -1,17 +1,23 @@
 // Search: which requests? A form, the answer as a picture of time and duration, and as a list.
-import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState, type FormEvent } from "react";
-import { ApiError, getOperations, getServices, search, type Summary } from "../api";
-import { bytes, clock, count, durationText } from "../format";
-import { Duration, ErrorMark, GapMark, Icon, Progress, Swatch, vars } from "../parts";
-import { hue } from "../paint";
-import { typing, useStatus } from "../shell";
-import { DEFAULT_RANGE, RANGES, searchQuery, traceIdIn, type SearchParams } from "../url";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { ApiError, search, type Found, type Summary } from "../api";
+import { useCommands } from "../commands";
+import { copy } from "../copy";
+import { bytes, clock, count, durationText, moment } from "../format";
+import { Duration, ErrorMark, GapMark, Progress, Swatch, useHue } from "../parts";
+import { useStatus } from "../shell";
+import { searchQuery, type SearchParams } from "../url";
+import { Form } from "./form";
 import { Scatter } from "./scatter";
 import styles from "./search.module.css";
 
 const nowNs = () => BigInt(Date.now()) * 1_000_000n;
+
+/** Whether a trace is in the box that was drawn in the picture, if there is one. */
+const inBox = (p: SearchParams) => (t: Summary) =>
+  !(p.tmin && t.durationNs < Number(p.tmin)) && !(p.tmax && t.durationNs > Number(p.tmax));
 
 export function SearchPage() {
   const params = useSearch({ from: "/search" });
@@ -19,81 +25,65 @@ export function SearchPage() {
   const [at, setAt] = useState(nowNs);
   const key = JSON.stringify(params);
   const answer = useInfiniteQuery({
-    queryKey: ["search", key, String(at)],
+    queryKey: ["search", searchQuery(params, at).toString()],
     queryFn: ({ pageParam, signal }) => search(searchQuery(params, at, pageParam), signal),
     initialPageParam: "",
     getNextPageParam: (last) => last.cursor || undefined,
     placeholderData: keepPreviousData,
   });
-  const traces = useMemo(() => answer.data?.pages.flatMap((p) => p.traces) ?? [], [answer.data]);
-  const scanned = answer.data?.pages.at(-1)?.scanned;
+  const loaded = useMemo(() => answer.data?.pages.flatMap((p) => p.traces) ?? [], [answer.data]);
+  const traces = useMemo(() => loaded.filter(inBox(params)), [loaded, key]);
   const set = (p: SearchParams) => {
     setAt(nowNs());
     void navigate({ search: p });
   };
-  const [selected, setSelected] = useState(-1);
   const main = useRef<HTMLElement>(null);
-  useEffect(() => setSelected(-1), [key]);
+  const step = (by: number) => {
+    const links = [...(main.current?.querySelectorAll<HTMLElement>("[data-trace]") ?? [])].filter((l) => l.offsetParent);
+    const now = links.indexOf(document.activeElement as HTMLElement);
+    links[Math.max(0, Math.min(links.length - 1, now + by))]?.focus();
+  };
   useEffect(() => {
     document.title = `${params.service ?? "Search"} · Clew`;
   }, [params.service]);
-  useEffect(() => {
-    const press = (e: KeyboardEvent) => {
-      if (e.key === "/" && !typing(e)) {
-        main.current?.querySelector<HTMLInputElement>("input")?.focus();
-      } else if (typing(e)) return;
-      else if (e.key === "j" || e.key === "ArrowDown") setSelected((v) => Math.min(traces.length - 1, v + 1));
-      else if (e.key === "k" || e.key === "ArrowUp") setSelected((v) => Math.max(0, v - 1));
-      else if (
-        e.key === "Enter" &&
-        traces[selected] &&
-        !(e.target instanceof HTMLAnchorElement || e.target instanceof HTMLButtonElement)
-      )
-        void navigate({ to: "/trace/$id", params: { id: traces[selected].traceId } });
-      else if (e.key === "y") void copyLink(params, at);
-      else return;
-      e.preventDefault();
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  }, [traces, selected, navigate, params, at]);
-  useEffect(() => {
-    if (selected >= 0) main.current?.querySelector(`[data-row="${selected}"]`)?.scrollIntoView({ block: "nearest" });
-  }, [selected]);
+  useCommands([
+    { label: "Change the search", keys: ["/"], run: () => main.current?.querySelector<HTMLInputElement>("input")?.focus() },
+    { label: "Next trace", minor: true, keys: ["j", "ArrowDown"], run: () => step(1) },
+    { label: "Previous trace", minor: true, keys: ["k", "ArrowUp"], run: () => step(-1) },
+    { label: "Open the trace", minor: true, keys: ["Enter"], hidden: traces.length === 0, run: () => false },
+    { label: "Look again, until now", keys: ["r"], run: () => setAt(nowNs()) },
+    {
+      label: "Load more",
+      keys: ["l"],
+      hidden: !answer.hasNextPage,
+      run: () => (answer.hasNextPage ? void answer.fetchNextPage() : false),
+    },
+    { label: "Copy a link to this search", keys: ["y"], run: () => void copy(linkTo(params, at)) },
+  ]);
 
-  const error = answer.error instanceof ApiError ? answer.error : undefined;
+  const last = answer.data?.pages.at(-1);
   return (
-    <main className="page" ref={main}>
+    <main className="page" ref={main} aria-busy={answer.isFetching}>
       {answer.isFetching && <Progress />}
+      <h1 className="vh">Search</h1>
       <Form key={key} params={params} set={set} />
-      {error && (
-        <p className="chip err" role="alert">
-          {error.message}
-        </p>
+      {answer.error ? (
+        <Failed error={answer.error} again={() => void answer.refetch()} />
+      ) : (
+        <Answer loaded={loaded.length} traces={traces} last={last} more={answer.hasNextPage} />
       )}
-      <div className={styles.tools}>
-        <span role="status">
-          {answer.data && (
-            <>
-              <b>{traces.length === 0 ? "No traces" : `${count(traces.length)} ${traces.length === 1 ? "trace" : "traces"}`}</b>{" "}
-              {answer.hasNextPage ? "and more" : ""}
-            </>
-          )}
-        </span>
-        {scanned && (
-          <span className={styles.scanned}>
-            <i className={scanned.complete ? undefined : styles.part} />
-            {scanned.complete
-              ? `complete: ${scanned.blocks} read, ${scanned.blocksSkipped} not needed, ${bytes(scanned.bytes)}`
-              : `not complete: ${scanned.reason}`}
-          </span>
-        )}
-      </div>
+      {answer.isPending && (
+        <section className="panel bones" aria-hidden="true">
+          {Array.from({ length: 12 }, (_, i) => (
+            <i key={i} />
+          ))}
+        </section>
+      )}
       {traces.length > 0 && <Scatter traces={traces} zoom={(z) => set({ ...params, range: undefined, ...z })} />}
-      {answer.data && traces.length === 0 && <Nothing params={params} set={set} />}
-      {traces.length > 0 && (
+      {last && !answer.error && loaded.length === 0 && <Nothing params={params} at={at} set={set} />}
+      {loaded.length > 0 && (
         <section className={`panel ${styles.results}`} aria-label="Traces">
-          <Results traces={traces} selected={selected} />
+          <Results traces={traces} />
           <div className={styles.foot}>
             <span>newest first</span>
             <span className="only-w">
@@ -113,171 +103,134 @@ export function SearchPage() {
 }
 
 // A copied link means the same tomorrow: relative times become absolute.
-async function copyLink(p: SearchParams, at: bigint) {
+function linkTo(p: SearchParams, at: bigint): string {
   const q = searchQuery(p, at);
   const url = new URL(location.href);
   url.searchParams.delete("range");
   url.searchParams.set("from", q.get("from") ?? "0");
   url.searchParams.set("to", q.get("to") ?? String(at));
-  await navigator.clipboard?.writeText(url.href);
+  return url.href;
 }
 
-function Form({ params, set }: { params: SearchParams; set: (p: SearchParams) => void }) {
-  const navigate = useNavigate();
-  const [service, setService] = useState(params.service ?? "");
-  const [bad, setBad] = useState<string>();
-  const { data: services = [] } = useQuery({ queryKey: ["services"], queryFn: ({ signal }) => getServices(signal) });
-  const { data: operations = [] } = useQuery({
-    queryKey: ["operations", service],
-    queryFn: ({ signal }) => getOperations(service, signal),
-    enabled: services.includes(service),
-  });
-  const submit = (e: FormEvent<HTMLFormElement>) => {
-    e.preventDefault();
-    const f = new FormData(e.currentTarget);
-    const text = (k: string) => String(f.get(k) ?? "").trim() || undefined;
-    const id = traceIdIn(text("service") ?? "") ?? traceIdIn(text("tag") ?? "");
-    if (id) {
-      void navigate({ to: "/trace/$id", params: { id } });
-      return;
-    }
-    for (const k of ["min", "max"]) {
-      if (text(k) && !/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text(k)!)) {
-        setBad(k);
-        return;
-      }
-    }
-    const range = text("range");
-    const tag = [...(params.tag ?? []), ...(text("tag") ? [text("tag")!] : [])];
-    const absolute = range === "absolute";
-    set({
-      service: text("service"),
-      operation: text("operation"),
-      tag: tag.length ? tag : undefined,
-      min: text("min"),
-      max: text("max"),
-      range: absolute || range === DEFAULT_RANGE ? undefined : range,
-      from: absolute ? params.from : undefined,
-      to: absolute ? params.to : undefined,
-      limit: params.limit,
-    });
-  };
-  const absolute = params.from || params.to;
-  const known = RANGES.some(([r]) => r === (params.range ?? DEFAULT_RANGE));
+// What was found, and whether all there is was looked at.
+function Answer({ loaded, traces, last, more }: { loaded: number; traces: Summary[]; last?: Found; more: boolean }) {
+  const n = traces.length;
+  const noun = n === 1 ? "trace" : "traces";
+  const times = traces.map((t) => BigInt(t.start));
+  const oldest = times.length ? times.reduce((a, b) => (b < a ? b : a)) : 0n;
+  const newest = times.length ? times.reduce((a, b) => (b > a ? b : a)) : 0n;
+  const scanned = last?.scanned;
   return (
-    <section className="panel" aria-label="Search">
-      <form className={styles.form} onSubmit={submit}>
-        <label className="field">
-          <span>Service, or a trace ID</span>
-          <input
-            name="service"
-            list="services"
-            value={service}
-            onChange={(e) => setService(e.target.value)}
-            placeholder="any"
-            autoComplete="off"
-          />
-        </label>
-        <datalist id="services">
-          {services.map((s) => (
-            <option key={s} value={s} />
-          ))}
-        </datalist>
-        <label className="field">
-          <span>Operation</span>
-          <input name="operation" list="operations" defaultValue={params.operation} placeholder="any" autoComplete="off" />
-        </label>
-        <datalist id="operations">
-          {[...new Set(operations.map((o) => o.name))].map((o) => (
-            <option key={o} value={o} />
-          ))}
-        </datalist>
-        <label className="field">
-          <span>Attribute: key=value, or key alone</span>
-          <input name="tag" placeholder="http.response.status_code=500" autoComplete="off" className="mono" />
-        </label>
-        <label className="field">
-          <span>At least</span>
-          <input name="min" defaultValue={params.min} placeholder="100ms" aria-invalid={bad === "min"} />
-        </label>
-        <label className="field">
-          <span>At most</span>
-          <input name="max" defaultValue={params.max} placeholder="1.5s" aria-invalid={bad === "max"} />
-        </label>
-        <label className="field">
-          <span>Time</span>
-          <select name="range" defaultValue={absolute ? "absolute" : (params.range ?? DEFAULT_RANGE)}>
-            {absolute && (
-              <option value="absolute">
-                {params.from ? clock(BigInt(params.from), false) : "start"} to{" "}
-                {params.to ? clock(BigInt(params.to), false) : "now"}
-              </option>
+    <div className={styles.tools}>
+      <span role="status">
+        {last && (
+          <>
+            <b>{n === 0 ? "No traces" : `${more && n > 1 ? "The newest " : ""}${count(n)} ${noun}`}</b>
+            {n < loaded && ` of ${count(loaded)}, by the box,`}
+            {n > 0 && (
+              <span className="mid">
+                {" "}
+                from {moment(oldest, undefined, false).replace("Today", "today")} {n > 1 && `to ${clock(newest, false)}`}
+              </span>
             )}
-            {!known && !absolute && <option value={params.range}>Last {params.range}</option>}
-            {RANGES.map(([r, text]) => (
-              <option key={r} value={r}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button className="btn pri" type="submit">
-          <Icon name="search" />
-          Search
+            {more && ", and more before"}
+          </>
+        )}
+      </span>
+      {scanned && (
+        <span className={styles.scanned}>
+          <i className={scanned.complete ? undefined : styles.part} />
+          {scanned.complete ? "scanned 100 %" : <span className="warn">▲ scanned in part: {scanned.reason}</span>}
+          <span className="only-w">
+            {scanned.blocks} {scanned.blocks === 1 ? "block" : "blocks"} read
+            {scanned.blocksSkipped > 0 && `, ${scanned.blocksSkipped} ruled out`}
+            {scanned.bytes > 0 ? `, ${bytes(scanned.bytes)}` : ", in memory"}
+          </span>
+        </span>
+      )}
+    </div>
+  );
+}
+
+function Failed({ error, again }: { error: Error; again: () => void }) {
+  const status = error instanceof ApiError ? error.status : 500;
+  return (
+    <section className="panel state">
+      <h2>{status === 0 ? "No answer" : status < 500 ? "The search was refused" : "The search failed"}</h2>
+      <p role="alert">{error.message}</p>
+      {status === 0 && <p>This page asks again as soon as Clew is back.</p>}
+      {(status === 0 || status >= 500) && (
+        <button className="btn" onClick={again}>
+          Try again
         </button>
-      </form>
-      {(params.tag?.length || bad) && (
-        <div className={styles.tags}>
-          {params.tag?.map((t, i) => (
-            <span className="chip mono" key={t + i}>
-              <span className="ell">{t}</span>
-              <button aria-label={`Remove ${t}`} onClick={() => set({ ...params, tag: params.tag!.filter((_, k) => k !== i) })}>
-                <Icon name="x" />
-              </button>
-            </span>
-          ))}
-          {bad && (
-            <span className="chip err" role="alert">
-              A duration is a number and a unit, such as 200ms or 1.5s
-            </span>
-          )}
-        </div>
       )}
     </section>
   );
 }
 
-function Nothing({ params, set }: { params: SearchParams; set: (p: SearchParams) => void }) {
+/** The search with one condition less, for each condition it has. */
+function nearby(p: SearchParams): [string, SearchParams][] {
+  const out: [string, SearchParams][] = [];
+  if (p.operation) out.push([`any operation`, { ...p, operation: undefined }]);
+  p.tag?.forEach((t, i) => out.push([`without ${t}`, { ...p, tag: p.tag!.filter((_, k) => k !== i) }]));
+  if (p.min || p.max) out.push(["of any duration", { ...p, min: undefined, max: undefined }]);
+  if (p.service && out.length) out.push(["in any service", { ...p, service: undefined, operation: undefined }]);
+  const all: SearchParams = { range: p.range, from: p.from, to: p.to };
+  if (out.length !== 1 || p.service) out.push(["all traces of this time", all]);
+  if (p.range !== "7d") out.push(["the same in the last week", { ...p, from: undefined, to: undefined, range: "7d" }]);
+  return out.slice(0, 6);
+}
+
+const ENOUGH = 20;
+
+function Nothing({ params, at, set }: { params: SearchParams; at: bigint; set: (p: SearchParams) => void }) {
   const { data: status } = useStatus();
-  const wider = { ...params, from: undefined, to: undefined, range: "7d" };
+  const near = useMemo(() => nearby(params), [params]);
+  const counts = useQueries({
+    queries: near.map(([, p]) => ({
+      queryKey: ["count", searchQuery({ ...p, limit: String(ENOUGH) }, at).toString()],
+      queryFn: ({ signal }: { signal: AbortSignal }) => search(searchQuery({ ...p, limit: String(ENOUGH) }, at), signal),
+      enabled: status !== undefined && status.store.spans > 0,
+    })),
+  });
+  if (status?.store.spans === 0)
+    return (
+      <section className="panel state">
+        <h2>Nothing has arrived yet</h2>
+        <Link to="/" className="link">
+          How to send the first trace
+        </Link>
+      </section>
+    );
   return (
     <section className="panel state">
-      {status?.store.spans === 0 ? (
-        <>
-          <h1>Nothing has arrived yet</h1>
-          <Link to="/" className="link">
-            How to send the first trace
-          </Link>
-        </>
-      ) : (
-        <>
-          <h1>No trace matches</h1>
-          <p>Everything in this time was looked at; none of its spans meets all conditions at once.</p>
-          <span className="facts">
-            <button className="btn" onClick={() => set(wider)}>
-              The same in the last week
-            </button>
-            <button className="btn" onClick={() => set({ range: params.range, from: params.from, to: params.to })}>
-              All traces of this time
-            </button>
-          </span>
-        </>
-      )}
+      <h2>No trace matches</h2>
+      <p>Everything in this time was looked at; none of its spans meets all conditions at once. What is near:</p>
+      <ul className={styles.near}>
+        {near.map(([label, p], i) => {
+          const found = counts[i].data;
+          if (found && found.traces.length === 0) return null;
+          return (
+            <li key={label}>
+              <button className="btn" onClick={() => set(p)}>
+                <span className="ell">{label}</span>
+                {found && (
+                  <span className="dim">
+                    {found.traces.length}
+                    {found.cursor ? "+" : ""} {found.traces.length === 1 ? "trace" : "traces"}
+                  </span>
+                )}
+              </button>
+            </li>
+          );
+        })}
+      </ul>
     </section>
   );
 }
 
 function Split({ t, longest }: { t: Summary; longest: number }) {
+  const style = useHue();
   const total = t.services.reduce((n, s) => n + s.selfNs, 0) || 1;
   const top = t.services.slice(0, 8);
   const rest = total - top.reduce((n, s) => n + s.selfNs, 0);
@@ -288,7 +241,7 @@ function Split({ t, longest }: { t: Summary; longest: number }) {
       title={top.map((s) => `${s.name} ${durationText(s.selfNs)}`).join(", ")}
     >
       {top.map((s) => (
-        <i key={s.name} style={{ flex: s.selfNs / total, ...vars({ "--c": `var(${hue(s.name)})` }) }} />
+        <i key={s.name} style={{ flex: s.selfNs / total, ...style(s.name) }} />
       ))}
       {rest > 0 && <i style={{ flex: rest / total }} />}
     </div>
@@ -312,9 +265,12 @@ const Marks = ({ t }: { t: Summary }) => (
   </span>
 );
 
-function Results({ traces, selected }: { traces: Summary[]; selected: number }) {
+function Results({ traces }: { traces: Summary[] }) {
   const navigate = useNavigate();
   const longest = Math.max(1, ...traces.map((t) => t.durationNs));
+  const days = new Set(traces.map((t) => new Date(Number(BigInt(t.start) / 1_000_000n)).toDateString()));
+  const started = (t: Summary) =>
+    days.size > 1 || !days.has(new Date().toDateString()) ? moment(BigInt(t.start)) : clock(BigInt(t.start));
   const link = (t: Summary) => ({ to: "/trace/$id" as const, params: { id: t.traceId } });
   return (
     <>
@@ -332,12 +288,12 @@ function Results({ traces, selected }: { traces: Summary[]; selected: number }) 
           </tr>
         </thead>
         <tbody>
-          {traces.map((t, i) => (
-            <tr key={t.traceId} data-row={i} aria-selected={i === selected} onClick={() => void navigate(link(t))}>
+          {traces.map((t) => (
+            <tr key={t.traceId} onClick={() => void navigate(link(t))}>
               <td>
-                <Link {...link(t)} className={styles.root} onClick={(e) => e.stopPropagation()}>
+                <Link {...link(t)} data-trace className={styles.root} onClick={(e) => e.stopPropagation()}>
                   <Swatch service={t.rootService} />
-                  <b>{t.rootService}</b>
+                  <b>{t.rootService || "unknown"}</b>
                   <span className="mid ell">{t.rootName}</span>
                 </Link>
               </td>
@@ -351,18 +307,18 @@ function Results({ traces, selected }: { traces: Summary[]; selected: number }) 
               <td className="num">
                 <Marks t={t} />
               </td>
-              <td className="num">{clock(BigInt(t.start))}</td>
+              <td className="num">{started(t)}</td>
             </tr>
           ))}
         </tbody>
       </table>
       <div className={styles.cards}>
         {traces.map((t) => (
-          <Link key={t.traceId} {...link(t)} className={styles.card}>
+          <Link key={t.traceId} {...link(t)} data-trace className={styles.card}>
             <span>
               <Swatch service={t.rootService} />
               <span className="grow ell">
-                <b>{t.rootService}</b> <span className="mid">{t.rootName}</span>
+                <b>{t.rootService || "unknown"}</b> <span className="mid">{t.rootName}</span>
               </span>
               <b>
                 <Duration ns={t.durationNs} />
@@ -370,8 +326,8 @@ function Results({ traces, selected }: { traces: Summary[]; selected: number }) 
             </span>
             <Split t={t} longest={longest} />
             <span className="dim">
-              <span>
-                {clock(BigInt(t.start))} · {count(t.spans)} spans
+              <span className="ell">
+                {started(t)} · {count(t.spans)} spans
               </span>
               <span className="grow" />
               <Marks t={t} />
