@@ -160,13 +160,12 @@ func TestSpans(t *testing.T) {
 	balance(t, s)
 	now, peak := memory(t, s.PID())
 	t.Logf("memory: %d MiB, at most %d", now, peak)
-	var any any
 	for _, url := range []string{
 		s.URL("query") + "/api/v1/services", s.URL("query") + "/api/v1/operations?service=input", s.URL("query") + "/api/v1/search?service=input", s.URL("query") + "/api/services",
 		s.URL("query") + "/api/traces?service=input&limit=100&lookback=1h", s.URL("zipkin") + "/api/v2/services", s.URL("zipkin") + "/api/v2/traces?serviceName=input&limit=100",
 	} {
 		begin := time.Now()
-		status := get(t, url, &any)
+		status := get(t, url, nil)
 		t.Logf("%s took %v", url, time.Since(begin))
 		if status != http.StatusOK {
 			t.Errorf("%s: %d", url, status)
