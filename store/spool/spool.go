@@ -212,7 +212,7 @@ func (s *Spool) enqueue(ctx context.Context, b *trace.Batch) (ticket uint64, err
 }
 
 // maxLogRatio is how many times a head's memory its log segment may take before it is cut, too: batches that repeat a large resource
-// for every span are small in memory, but not in the log. Load of a shop has a ratio of 2.
+// for every span are small in memory, but not in the log. Large batches of a shop's load take about as much of both.
 const maxLogRatio = 4
 
 // waitForRoom returns when a batch may be added, or why it may not. The caller holds s.mu.
