@@ -107,14 +107,14 @@ func (b *block) lost(offset int64, err error) error {
 	return b.damaged(offset, err)
 }
 
-// read returns a section's bytes, checked.
+// read returns a section's bytes, checked. An error of kind Corrupt says that they are damaged, any other that they cannot be read now.
 func (b *block) read(s Section, base int64) ([]byte, error) {
 	if s.Length < 0 || s.Offset < 0 || base < 0 || s.Length > b.size || base > b.size || s.Offset > b.size-s.Length-base {
 		return nil, trace.Errorf(trace.Corrupt, "section of %d bytes at offset %d of %d", s.Length, base+s.Offset, b.size)
 	}
 	raw := make([]byte, s.Length)
 	if _, err := b.file.ReadAt(raw, base+s.Offset); err != nil {
-		return nil, &trace.Error{Kind: trace.Corrupt, Msg: "section cannot be read", Err: err}
+		return nil, fmt.Errorf("read %d bytes at offset %d: %w", s.Length, base+s.Offset, err)
 	}
 	if checksum(raw) != s.Sum {
 		return nil, trace.Errorf(trace.Corrupt, "checksum of %d bytes at offset %d is wrong", s.Length, base+s.Offset)
@@ -161,11 +161,19 @@ func (b *block) readFooter() error {
 	if _, err := b.file.ReadAt(tail[:], b.size-trailerBytes); err != nil {
 		return err
 	}
-	if err = b.footerOf(tail[:], b.size); err != nil {
+	err = b.footerOf(tail[:], b.size)
+	if trace.KindOf(err) == trace.Corrupt {
 		err = b.damaged(b.size-trailerBytes, err)
-		if !b.findFooter() {
-			return err
+		found, ferr := b.findFooter()
+		if ferr != nil {
+			return ferr
 		}
+		if found {
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
 	}
 	if !ok {
 		_ = b.damaged(0, trace.Errorf(trace.Corrupt, "no block header"))
@@ -192,24 +200,25 @@ func (b *block) footerOf(t []byte, end int64) error {
 }
 
 // findFooter looks for another footer, from the end of the file on.
-func (b *block) findFooter() bool {
+func (b *block) findFooter() (bool, error) {
 	tail := make([]byte, min(b.size, footerSearch))
 	base := b.size - int64(len(tail))
 	if _, err := b.file.ReadAt(tail, base); err != nil {
-		return false
+		return false, err
 	}
 	for end := len(tail); end >= trailerBytes; {
 		i := bytes.LastIndex(tail[:end], []byte(blockMagic))
 		if i < trailerBytes-len(blockMagic) {
-			return false
+			return false, nil
 		}
 		end = i + len(blockMagic)
-		if b.footerOf(tail[end-trailerBytes:end], base+int64(end)) == nil {
-			return true
+		err := b.footerOf(tail[end-trailerBytes:end], base+int64(end))
+		if trace.KindOf(err) != trace.Corrupt {
+			return err == nil, err
 		}
 		end--
 	}
-	return false
+	return false, nil
 }
 
 // find returns where in the block a trace lies: pairs of group and trace in it. Damage in the index costs a search of all groups.

@@ -2,12 +2,14 @@ package spool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -351,4 +353,32 @@ func TestDamagedBlocksAreNotMerged(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.check(t, s)
+}
+
+// TestUnreadableBlockStopsTheStart holds that a block which cannot be read now is not taken for a damaged one, and left out.
+func TestUnreadableBlockStopsTheStart(t *testing.T) {
+	cfg := testConfig(t)
+	s := open(t, cfg)
+	spans := smallTraces(1, 1, 5)[0]
+	appendSpans(t, s, spans)
+	s.cutNow(t)
+	s.crash()
+	for n := range 3 { // reads: header, trailer, footer
+		reads := 0
+		d := &disk{fault: func(op, path string) error {
+			if op != "read" || !strings.HasSuffix(path, blockSuffix) {
+				return nil
+			}
+			if reads++; reads > n {
+				return syscall.EIO
+			}
+			return nil
+		}}
+		if _, err := openOn(d, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); !errors.Is(err, syscall.EIO) {
+			t.Errorf("read %d fails: %v", n, err)
+		}
+	}
+	want := model{}
+	want.add(spans)
+	want.check(t, open(t, cfg))
 }
