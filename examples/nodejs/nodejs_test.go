@@ -24,6 +24,7 @@ import (
 
 // TestOrders runs the app of today.
 func TestOrders(t *testing.T) {
+	skipShort(t)
 	server := testkit.Start(t)
 	app := start(t, ".", "tracing.js", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL("otlp_http"))
 	if status, body := get(t, app.url); status != http.StatusOK || body != `{"id":"17","items":1,"price":12.5}` {
@@ -51,6 +52,7 @@ func TestOrders(t *testing.T) {
 
 // TestGuide runs the tracing guide's packages, with each of its set-ups that Clew understands.
 func TestGuide(t *testing.T) {
+	skipShort(t)
 	server := testkit.Start(t)
 	for _, setup := range []struct{ file, internal, env string }{
 		{"zipkin.js", "", "OTEL_EXPORTER_ZIPKIN_ENDPOINT=" + server.URL("zipkin") + "/api/v2/spans"},
@@ -72,6 +74,12 @@ func TestGuide(t *testing.T) {
 	t.Run("guide.js", func(t *testing.T) { hello(t, start(t, "guide", "guide.js", "")) })
 }
 
+func skipShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it installs the apps' packages")
+	}
+}
+
 func hello(t *testing.T, app *process) {
 	t.Helper()
 	if status, body := get(t, app.url); status != http.StatusOK || body != "hello, Clew\n" {
@@ -88,9 +96,6 @@ type process struct {
 // start starts the app of a folder with a set-up, and ends it with the test.
 func start(t *testing.T, dir, setup, env string) *process {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("it installs the app's packages")
-	}
 	cmd := exec.Command("node", "--require", "./"+setup, "app.js")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "NODE_PATH="+testkit.NodeModules(t, dir), "PORT=0", env)
