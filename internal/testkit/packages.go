@@ -35,7 +35,7 @@ func NodeModules(t testing.TB, dir string) string {
 // PythonWith returns a python3 that has the packages of the requirements.txt in dir.
 func PythonWith(t testing.TB, dir string) string {
 	t.Helper()
-	python := Tool(t, "python3", "Python 3.9 or newer with venv (Debian: python3-venv)")
+	python := Tool(t, "python3", "Python 3.10 or newer with venv (Debian: python3-venv)")
 	version, err := exec.Command(python, "--version").Output()
 	if err != nil {
 		t.Fatalf("%s --version: %v", python, err)
