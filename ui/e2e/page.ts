@@ -25,8 +25,10 @@ export const test = base.extend<{ outside: string[] }>({
   ],
 });
 
-export async function accessible(page: Page) {
-  const found = await new AxeBuilder({ page }).analyze();
+/** No findings of axe, on the whole page or in a part of it. */
+export async function accessible(page: Page, part?: string) {
+  const axe = new AxeBuilder({ page });
+  const found = await (part ? axe.include(part) : axe).analyze();
   expect(found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(", ")}`)).toEqual([]);
 }
 

@@ -153,14 +153,14 @@ export function Palette({ close, help }: { close: () => void; help: () => void }
             data-group={c.group}
             role="option"
             aria-selected={i === at}
-            aria-label={c.hint ? `${c.label}, ${c.hint}` : c.label}
             onClick={() => run(i)}
           >
             {c.service ? <Swatch service={c.service} /> : <Icon name={c.group === "Go to" ? "go" : "list"} />}
             <span className="grow ell">
-              {c.label} <small>{c.hint}</small>
+              {c.label}
+              {c.hint && <small> {c.hint}</small>}
             </span>
-            {c.keys && <Keys keys={c.keys} />}
+            {c.keys && <Keys keys={c.keys} silent />}
           </li>
         ))}
       </ul>

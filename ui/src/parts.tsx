@@ -105,8 +105,9 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   );
 }
 
-export const Keys = ({ keys }: { keys: string[] }) => (
-  <span className="keyset">
+/** Keys beside the name of what they do; silent where that name alone is to be read. */
+export const Keys = ({ keys, silent }: { keys: string[]; silent?: boolean }) => (
+  <span className="keyset" aria-hidden={silent}>
     {keys.map((k) => (
       <kbd key={k}>{k}</kbd>
     ))}
