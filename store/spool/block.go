@@ -287,7 +287,7 @@ type blockWriter struct {
 	done    bool      // the file is whole and has its name
 	at      int64
 	z       *codec
-	group   *groupBuilder
+	group   *groupWriter
 	buf     []byte
 	entries []indexEntry
 	names   operations
@@ -300,7 +300,7 @@ func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupBuilder(), names: operations{}}
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}}
 	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
 		return nil, err
@@ -355,7 +355,7 @@ func (w *blockWriter) flush() error {
 	f.Spans += int64(info.Spans)
 	f.Traces += int64(info.Traces)
 	f.Groups = append(f.Groups, info)
-	w.group = newGroupBuilder()
+	w.group = newGroupWriter()
 	return nil
 }
 

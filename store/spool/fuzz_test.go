@@ -98,7 +98,7 @@ func FuzzOpenBlock(f *testing.F) {
 // without end.
 func FuzzReadGroup(f *testing.F) {
 	h := headOf(f, [][]trace.Span{testkit.Sample(), smallTraces(1, 1, 9)[0]})
-	build := newGroupBuilder()
+	build := newGroupWriter()
 	for i := range h.chains {
 		if err := build.add(h.chains[i].id, h.ats(&h.chains[i], nil)); err != nil {
 			f.Fatal(err)

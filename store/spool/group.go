@@ -21,8 +21,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// groupBuilder collects traces, which must come in order of their start, and encodes them.
-type groupBuilder struct {
+// groupWriter collects traces, which must come in order of their start, and encodes them.
+type groupWriter struct {
 	copy      *copier
 	traces    []groupTrace
 	templates map[string]uint32
@@ -48,11 +48,11 @@ type template struct {
 	parents []uint32 // 0: none; 1: the next of the group's explicit parents; 1+k: the span k places before
 }
 
-func newGroupBuilder() *groupBuilder {
-	return &groupBuilder{copy: newCopier(), templates: map[string]uint32{}}
+func newGroupWriter() *groupWriter {
+	return &groupWriter{copy: newCopier(), templates: map[string]uint32{}}
 }
 
-func (g *groupBuilder) full() bool {
+func (g *groupWriter) full() bool {
 	return g.copy.dst.spans >= groupSpans || g.copy.dst.bytes >= groupBytes
 }
 
@@ -67,7 +67,7 @@ type node struct {
 
 // add adds the spans of a trace. Of exact duplicates one is kept. More than groupSpans spans are added as several
 // parts of the trace; the caller asks full() between traces only.
-func (g *groupBuilder) add(id trace.ID, spans []at) error {
+func (g *groupWriter) add(id trace.ID, spans []at) error {
 	spans, err := g.unique(id, spans)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (g *groupBuilder) add(id trace.ID, spans []at) error {
 }
 
 // order links spans to their parents and returns the nodes' numbers in pre-order, siblings by shape, then start: that makes the fewest templates.
-func (g *groupBuilder) order(spans []at) ([]int32, error) {
+func (g *groupWriter) order(spans []at) ([]int32, error) {
 	g.nodes = g.nodes[:0]
 	for i := range spans {
 		s, err := g.copy.shape(spans[i].src, spans[i].shape)
@@ -145,7 +145,7 @@ func (g *groupBuilder) order(spans []at) ([]int32, error) {
 }
 
 // link finds the parents within the trace.
-func (g *groupBuilder) link() {
+func (g *groupWriter) link() {
 	const few = 24 // comparing all with all is faster than a map
 	var byID map[trace.SpanID]int32
 	if len(g.nodes) > few {
@@ -174,7 +174,7 @@ func (g *groupBuilder) link() {
 	}
 }
 
-func (g *groupBuilder) addPart(id trace.ID, order []int32) error {
+func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 	first := g.nodes[order[0]].position
 	t := template{shapes: make([]uint32, len(order)), parents: make([]uint32, len(order))}
 	start := ^uint64(0)
@@ -214,7 +214,7 @@ func (g *groupBuilder) addPart(id trace.ID, order []int32) error {
 }
 
 // unique returns spans without exact duplicates.
-func (g *groupBuilder) unique(id trace.ID, spans []at) ([]at, error) {
+func (g *groupWriter) unique(id trace.ID, spans []at) ([]at, error) {
 	seen := make(map[trace.SpanID]int, len(spans))
 	twice := false
 	for i := range spans {
@@ -271,7 +271,7 @@ next:
 }
 
 // encode appends the group to dst and says where its header lies in it.
-func (g *groupBuilder) encode(z *codec, dst []byte) (out []byte, header Section) {
+func (g *groupWriter) encode(z *codec, dst []byte) (out []byte, header Section) {
 	base := len(dst)
 	r := g.copy.dst
 	var rowCounts, offsets, lengths, sums []uint64
@@ -297,7 +297,7 @@ func appendSized(dst, b []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }
 
-func (g *groupBuilder) appendTraces(z *codec, dst []byte) []byte {
+func (g *groupWriter) appendTraces(z *codec, dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(g.traces)))
 	starts, templates := make([]uint64, len(g.traces)), make([]uint64, len(g.traces))
 	for i := range g.traces {

@@ -173,7 +173,7 @@ func (r *rows) intern(s shape) int32 {
 // add appends a span of a batch, whose resource and scope were interned, and returns its shape and row.
 func (r *rows) add(b *trace.Batch, ref *trace.SpanRef, res, sc uint32) (shapeIndex, row uint32) {
 	service := r.resources[res].service
-	i, _ := r.find(shapeHash(r.seed, b, ref, sc, service), func(s *shape) bool { return s.matches(b, ref, sc, service) })
+	i, _ := r.find(r.shapeHash(b, ref, sc, service), func(s *shape) bool { return s.matches(b, ref, sc, service) })
 	if i < 0 {
 		i = r.intern(shapeOf(b, ref, sc, service))
 	}

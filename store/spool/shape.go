@@ -61,7 +61,7 @@ func hashBytes[T ~string | ~[]byte](h uint64, b T) uint64 {
 	return hashMix(h, v)
 }
 
-// hash returns the hash under which rows finds the shape; shapeHash of a span must agree with it.
+// hash returns the hash under which rows finds the shape; rows.shapeHash of a span must agree with it.
 func (s *shape) hash(seed uint64) uint64 {
 	h := hashBytes(seed, s.service)
 	h = hashMix(h, uint64(s.scope)<<32|uint64(s.flags))
@@ -106,8 +106,8 @@ func (s *shape) matches(b *trace.Batch, ref *trace.SpanRef, scope uint32, servic
 }
 
 // shapeHash returns the hash of the shape a span of a batch has.
-func shapeHash(seed uint64, b *trace.Batch, ref *trace.SpanRef, scope uint32, service string) uint64 {
-	h := hashBytes(seed, service)
+func (r *rows) shapeHash(b *trace.Batch, ref *trace.SpanRef, scope uint32, service string) uint64 {
+	h := hashBytes(r.seed, service)
 	h = hashMix(h, uint64(scope)<<32|uint64(ref.Flags))
 	h = hashMix(h, uint64(ref.Kind)<<8|uint64(ref.Status))
 	h = hashBytes(h, b.Bytes(ref.Name))
