@@ -19,14 +19,14 @@ import (
 	"github.com/clewtrace/clew/load"
 )
 
-var logBytesFlag = flag.Int64("crash.log", 0, "bytes of log in the test of replay; 0: 1 GiB, with -short 64 MiB")
+var logBytesFlag = flag.Int64("crash.log", 0, "bytes of log in the test of replay; 0: 256 MiB, with -short 64 MiB")
 
 // TestReplay kills a server that has a long log and no block, and tells how long the next start takes: with heads so large that all is one segment,
 // which is the worst case, and with heads as they are by default, which leaves as much of a log as cutting has not caught up with.
 func TestReplay(t *testing.T) {
 	bytes := *logBytesFlag
 	if bytes == 0 {
-		bytes = 1 << 30
+		bytes = 256 << 20
 		if testing.Short() {
 			bytes = 64 << 20
 		}
