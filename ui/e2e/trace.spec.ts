@@ -120,7 +120,7 @@ test("help and palette have every key of the page, and run it", async ({ page })
   const find = page.getByRole("combobox", { name: "Jump to or run" });
   for (const label of labels) {
     await find.fill(label);
-    await expect(page.getByRole("option", { name: label, exact: true }).first()).toBeVisible();
+    await expect(page.getByRole("option").filter({ hasText: label }).first()).toBeVisible();
   }
   await find.fill("next error");
   await page.keyboard.press("Enter");
