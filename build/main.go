@@ -99,7 +99,7 @@ func buildAll(ctx context.Context, _ []string) error {
 }
 
 func buildBinary(ctx context.Context) error {
-	return quiet(ctx, call{name: "go", args: []string{"build", "-trimpath", "-o", binary, "./cmd/clew"}})
+	return quiet(ctx, call{name: "go", args: []string{"build", "-o", binary, "./cmd/clew"}})
 }
 
 func bench(ctx context.Context, args []string) error {

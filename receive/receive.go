@@ -69,7 +69,7 @@ func (m *Meter) RefuseRequest(protocol, reason string) {
 // BodyReason returns the reason for which a body that Read did not take is counted.
 func BodyReason(err error) string {
 	switch {
-	case err == error(UnsupportedEncoding):
+	case errors.Is(err, error(UnsupportedEncoding)):
 		return "content_encoding"
 	case errors.Is(err, errCutOff):
 		return "cut_off"

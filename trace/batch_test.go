@@ -113,9 +113,17 @@ func TestIDLengths(t *testing.T) {
 		traceID, id, parent int
 		reason              Reason
 	}{
-		{15, 8, 8, BadTraceID}, {17, 8, 8, BadTraceID}, {0, 8, 8, BadTraceID}, {1 << 10, 8, 8, BadTraceID},
-		{16, 7, 8, BadSpanID}, {16, 9, 8, BadSpanID}, {16, 0, 8, BadSpanID}, {16, 8, 7, BadSpanID}, {16, 8, 9, BadSpanID},
-		{16, 8, 8, NumReasons}, {16, 8, 0, NumReasons},
+		{15, 8, 8, BadTraceID},
+		{17, 8, 8, BadTraceID},
+		{0, 8, 8, BadTraceID},
+		{1 << 10, 8, 8, BadTraceID},
+		{16, 7, 8, BadSpanID},
+		{16, 9, 8, BadSpanID},
+		{16, 0, 8, BadSpanID},
+		{16, 8, 7, BadSpanID},
+		{16, 8, 9, BadSpanID},
+		{16, 8, 8, NumReasons},
+		{16, 8, 0, NumReasons},
 	} {
 		raw := appendMessage(nil, 1, func(b []byte) []byte {
 			return appendMessage(b, 2, func(b []byte) []byte { return appendBytes(b, 2, span(c.traceID, c.id, c.parent)) })

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Kind says what a caller can do about an error; the receivers and the API dialects turn it into their protocol's status.
+// ErrorKind says what a caller can do about an error; the receivers and the API dialects turn it into their protocol's status.
 type ErrorKind uint8
 
 // The kinds of error. An error without a kind counts as Internal.
@@ -45,10 +45,13 @@ func Errorf(kind ErrorKind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of the first Error in err's chain, or Internal.
-func KindOf(err error) ErrorKind {
+// ErrorOf returns the first Error in err's chain, or an Internal one that holds err.
+func ErrorOf(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Kind
+		return e
 	}
-	return Internal
+	return &Error{Err: err}
 }
+
+// KindOf returns the kind of the first Error in err's chain, or Internal.
+func KindOf(err error) ErrorKind { return ErrorOf(err).Kind }

@@ -207,9 +207,9 @@ func (a *arranger) walk() Tree {
 		t.Rows = append(t.Rows, r)
 		push(i)
 	}
-	for i := len(t.Rows) - 1; i >= 0; i-- {
-		if p := t.Rows[i].Parent; p >= 0 {
-			t.Rows[p].Size += t.Rows[i].Size
+	for _, v := range slices.Backward(t.Rows) {
+		if p := v.Parent; p >= 0 {
+			t.Rows[p].Size += v.Size
 		}
 	}
 	return t

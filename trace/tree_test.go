@@ -99,10 +99,15 @@ func TestArrange(t *testing.T) {
 // TestArrangeOrder holds that the order in which a store returns spans, which differs between memory and blocks, does not matter.
 func TestArrangeOrder(t *testing.T) {
 	spans := []Span{
-		{Name: "a", ID: SpanID{1}, Start: 1, End: 5}, {Name: "b", ID: SpanID{1}, Start: 1, End: 9}, {Name: "c", ID: SpanID{1}, Start: 1, End: 5},
+		{Name: "a", ID: SpanID{1}, Start: 1, End: 5},
+		{Name: "b", ID: SpanID{1}, Start: 1, End: 9},
+		{Name: "c", ID: SpanID{1}, Start: 1, End: 5},
 		{Name: "k", ID: SpanID{2}, Parent: SpanID{1}, Start: 1},
-		{Name: "x", ID: SpanID{5}, Kind: KindClient, Start: 1}, {Name: "y", ID: SpanID{5}, Kind: KindClient, Start: 1, End: 2}, {Name: "z", ID: SpanID{5}, Kind: KindServer, Start: 1},
-		{Name: "u", ID: SpanID{7}, Parent: SpanID{8}, Start: 4}, {Name: "v", ID: SpanID{8}, Parent: SpanID{7}, Start: 4},
+		{Name: "x", ID: SpanID{5}, Kind: KindClient, Start: 1},
+		{Name: "y", ID: SpanID{5}, Kind: KindClient, Start: 1, End: 2},
+		{Name: "z", ID: SpanID{5}, Kind: KindServer, Start: 1},
+		{Name: "u", ID: SpanID{7}, Parent: SpanID{8}, Start: 4},
+		{Name: "v", ID: SpanID{8}, Parent: SpanID{7}, Start: 4},
 	}
 	want := draw(spans, Arrange(spans))
 	for i := range spans {

@@ -49,7 +49,8 @@ func TestTextIsJSON(t *testing.T) {
 
 func TestEqual(t *testing.T) {
 	values := []Value{
-		{}, String(""), String("a"), Bytes(nil), Bytes([]byte("a")), Bool(false), Bool(true), Int(0), Int(1), Double(0), Double(math.Copysign(0, -1)),
+		{},
+		String(""), String("a"), Bytes(nil), Bytes([]byte("a")), Bool(false), Bool(true), Int(0), Int(1), Double(0), Double(math.Copysign(0, -1)),
 		Double(math.NaN()), Array(), Array(Int(1)), Array(Int(1), Int(1)), Map(), Map(Attr{"", Int(1)}), Map(Attr{"a", Int(1)}), Map(Attr{"a", Int(2)}),
 	}
 	for i, v := range values {
@@ -113,7 +114,10 @@ func TestDuration(t *testing.T) {
 		start, end uint64
 		want       int64
 	}{
-		{5, 8, 3}, {8, 5, 0}, {5, 5, 0}, {5, 0, 0},
+		{5, 8, 3},
+		{8, 5, 0},
+		{5, 5, 0},
+		{5, 0, 0},
 		{1, math.MaxInt64, math.MaxInt64 - 1},
 		{1, math.MaxUint64, 0}, // a duration that Go cannot say must not come out negative
 	} {

@@ -93,7 +93,8 @@ func (a *API) status(r *http.Request) (api.Answer, error) {
 		Retention retention  `json:"retention"`
 	}{
 		a.process.Version, decimal(uint64(a.process.Started.UnixNano())), decimal(uint64(time.Now().UnixNano())), a.process.Listen, received, refused, stored,
-		store{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)}, retention{int64(a.process.Retention), a.process.MaxBytes},
+		store{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)},
+		retention{int64(a.process.Retention), a.process.MaxBytes},
 	}}, nil
 }
 

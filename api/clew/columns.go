@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -21,7 +22,7 @@ type arranged struct {
 }
 
 // version tells one state of a growing trace from another, so that rows are of the columns that the page has.
-func (a *arranged) version() string { return strconv.Itoa(len(a.trace.Spans)) }
+func (x *arranged) version() string { return strconv.Itoa(len(x.trace.Spans)) }
 
 // cacheSpans bounds the spans that are kept for the rows calls that follow a columns call.
 const cacheSpans = 500_000
@@ -49,8 +50,8 @@ func (c *cache) put(a *arranged) {
 	defer c.mu.Unlock()
 	total := len(a.trace.Spans)
 	keep := []*arranged{a}
-	for i := len(c.traces) - 1; i >= 0; i-- {
-		old := c.traces[i]
+	for _, old := range slices.Backward(c.traces) {
+
 		if total += len(old.trace.Spans); total > cacheSpans {
 			break
 		}

@@ -3,8 +3,10 @@ package clew
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -134,9 +136,11 @@ func TestColumns(t *testing.T) {
 		if got != want {
 			t.Errorf("row %d:\n got %+v\nwant %+v", i, got, want)
 		}
-		var k, l int
-		fmt.Sscan(service[i], &k)
-		fmt.Sscan(name[i], &l)
+		k, err1 := strconv.Atoi(service[i])
+		l, err2 := strconv.Atoi(name[i])
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
 		if d.Services[k] != wantService || d.Names[l] != wantName {
 			t.Errorf("row %d is of %q, %q; want %q, %q", i, d.Services[k], d.Names[l], wantService, wantName)
 		}

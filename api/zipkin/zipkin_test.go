@@ -128,7 +128,7 @@ func golden(t *testing.T, s *httptest.Server) {
 		"traces_without_anything": "traces?" + window[1:] + "&limit=1",
 	} {
 		r, body := get(t, s, "/api/v2/"+path)
-		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" {
+		if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("GET %s: %s, %s: %s", path, r.Status, r.Header.Get("Content-Type"), body)
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -64,11 +65,12 @@ func run(ctx context.Context, args []string) error {
 }
 
 func help() string {
-	s := "Clew is distributed tracing in one binary.\n\nUsage: clew COMMAND [FLAGS]\n\n"
+	var s strings.Builder
+	s.WriteString("Clew is distributed tracing in one binary.\n\nUsage: clew COMMAND [FLAGS]\n\n")
 	for _, c := range commands {
-		s += fmt.Sprintf("  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(&s, "  %-9s %s\n", c.name, c.summary)
 	}
-	return s + "\nclew COMMAND --help says more of each. To begin: clew serve, then open http://127.0.0.1:16686\n"
+	return s.String() + "\nclew COMMAND --help says more of each. To begin: clew serve, then open http://127.0.0.1:16686\n"
 }
 
 // version is what the build sets by -ldflags; see build/.

@@ -74,6 +74,7 @@ func (v *duration) String() string {
 	}
 	return s
 }
+
 func (v *duration) Set(s string) error {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 36500 {

@@ -143,10 +143,7 @@ func (r *Receiver) exportGRPC(ctx context.Context, req rawMessage) (any, error) 
 
 // statusOf returns the gRPC status for an error: OTLP clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT.
 func (r *Receiver) statusOf(err error) error {
-	e, ok := err.(*trace.Error)
-	if !ok {
-		e = &trace.Error{Err: err}
-	}
+	e := trace.ErrorOf(err)
 	switch e.Kind {
 	case trace.Invalid, trace.TooLarge:
 		return status.Error(codes.InvalidArgument, e.Msg)

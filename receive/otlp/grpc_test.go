@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -116,7 +117,7 @@ func TestGRPCRefuses(t *testing.T) {
 				delay = info.GetRetryDelay().AsDuration()
 			}
 		}
-		if busy := c.sinkErr == error(errBusy); busy && delay != errBusy.After || !busy && delay != 0 {
+		if busy := errors.Is(c.sinkErr, error(errBusy)); busy && delay != errBusy.After || !busy && delay != 0 {
 			t.Errorf("%s: come again after %v", name, delay)
 		}
 		f.expect(t, name, c.counted)

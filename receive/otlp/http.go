@@ -4,6 +4,7 @@
 package otlp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"mime"
@@ -79,7 +80,7 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	body, err := r.bodies.Read(req)
 	if err != nil {
 		r.http.Meter.RefuseRequest(r.http.Protocol, receive.BodyReason(err))
-		if err == error(receive.UnsupportedEncoding) {
+		if errors.Is(err, error(receive.UnsupportedEncoding)) {
 			a.refuse(http.StatusUnsupportedMediaType, codes.InvalidArgument, err.Error())
 			return
 		}
@@ -134,10 +135,7 @@ func (r *Receiver) put(b *trace.Batch) {
 
 // fail answers with the status that makes a client send again what it should, and nothing else.
 func (r *Receiver) fail(a answer, err error) {
-	e, ok := err.(*trace.Error)
-	if !ok {
-		e = &trace.Error{Err: err}
-	}
+	e := trace.ErrorOf(err)
 	switch e.Kind {
 	case trace.Invalid:
 		a.refuse(http.StatusBadRequest, codes.InvalidArgument, e.Msg)

@@ -2,6 +2,7 @@
 package zipkin
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"mime"
@@ -72,14 +73,11 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Receiver) fail(w http.ResponseWriter, err error) {
-	e, ok := err.(*trace.Error)
-	if !ok {
-		e = &trace.Error{Err: err}
-	}
+	e := trace.ErrorOf(err)
 	switch e.Kind {
 	case trace.Invalid:
 		status := http.StatusBadRequest
-		if err == error(receive.UnsupportedEncoding) {
+		if errors.Is(err, error(receive.UnsupportedEncoding)) {
 			status = http.StatusUnsupportedMediaType
 		}
 		http.Error(w, e.Msg, status)

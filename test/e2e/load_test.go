@@ -38,7 +38,9 @@ func TestStopUnderFullLoad(t *testing.T) {
 				t.Errorf("ends with %v", err)
 			}
 			cancel()
-			<-done // that its requests failed in the end is as it should be
+			if err := <-done; err != nil {
+				t.Log("the sender ended with", err) // as it should, its server gone
+			}
 			sent := sender.Report()
 			r, err := http.Get(testkit.StartIn(t, s.Dir).URL("query") + "/api/v1/status")
 			if err != nil {

@@ -156,7 +156,7 @@ func ready(t testing.TB, address string) (status int, body string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if path == "/healthz" && (r.StatusCode != 200 || string(b) != "ok\n") {
+		if path == "/healthz" && (r.StatusCode != http.StatusOK || string(b) != "ok\n") {
 			t.Errorf("/healthz: %d %q", r.StatusCode, b)
 		}
 		status, body = r.StatusCode, strings.TrimSpace(string(b))

@@ -33,7 +33,7 @@ func appendResourceSpans(b []byte, spans []trace.Span) []byte {
 	res := spans[0].Resource
 	if res != nil {
 		o := object{b: b}
-		o.attrs("attributes", res.Attrs)
+		o.attrs(res.Attrs)
 		o.count("droppedAttributesCount", res.Dropped)
 		b = o.b
 	}
@@ -64,7 +64,7 @@ func appendScopeSpans(b []byte, spans []trace.Span) []byte {
 		o := object{b: b}
 		o.text("name", scope.Name)
 		o.text("version", scope.Version)
-		o.attrs("attributes", scope.Attrs)
+		o.attrs(scope.Attrs)
 		o.count("droppedAttributesCount", scope.Dropped)
 		b = o.b
 	}
@@ -97,7 +97,7 @@ func appendSpan(b []byte, s *trace.Span) []byte {
 	o.count("kind", uint32(s.Kind))
 	o.time("startTimeUnixNano", s.Start)
 	o.time("endTimeUnixNano", s.End)
-	o.attrs("attributes", s.Attrs)
+	o.attrs(s.Attrs)
 	o.count("droppedAttributesCount", s.Dropped)
 	if len(s.Events) > 0 {
 		o.key("events")
@@ -107,7 +107,7 @@ func appendSpan(b []byte, s *trace.Span) []byte {
 			e := object{b: append(o.b, '{')}
 			e.time("timeUnixNano", s.Events[i].Time)
 			e.text("name", s.Events[i].Name)
-			e.attrs("attributes", s.Events[i].Attrs)
+			e.attrs(s.Events[i].Attrs)
 			e.count("droppedAttributesCount", s.Events[i].Dropped)
 			o.b = append(e.b, '}')
 		}
@@ -136,7 +136,7 @@ func appendLink(b []byte, l *trace.Link) []byte {
 	o.id("traceId", l.TraceID[:])
 	o.id("spanId", l.SpanID[:])
 	o.text("traceState", l.State)
-	o.attrs("attributes", l.Attrs)
+	o.attrs(l.Attrs)
 	o.count("droppedAttributesCount", l.Dropped)
 	o.count("flags", l.Flags)
 	return append(o.b, '}')
@@ -186,9 +186,9 @@ func (o *object) id(k string, id []byte) {
 	o.b = append(hex.AppendEncode(append(o.b, '"'), id), '"')
 }
 
-func (o *object) attrs(k string, attrs []trace.Attr) {
+func (o *object) attrs(attrs []trace.Attr) {
 	if len(attrs) > 0 {
-		o.key(k)
+		o.key("attributes")
 		o.b = appendAttrs(o.b, attrs)
 	}
 }

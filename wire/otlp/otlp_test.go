@@ -19,9 +19,15 @@ var compareValues = gocmp.Comparer(func(a, b trace.Value) bool { return a.Equal(
 // sample has every field of the protocol, and values of every type.
 func sample() []trace.Span {
 	attrs := []trace.Attr{
-		{Key: "s", Value: trace.String("zażółć \"quoted\" \\ \x01\n")}, {Key: "empty", Value: trace.String("")}, {Key: "b", Value: trace.Bool(true)},
-		{Key: "i", Value: trace.Int(math.MinInt64)}, {Key: "d", Value: trace.Double(-1.5e-7)}, {Key: "whole", Value: trace.Double(3)},
-		{Key: "inf", Value: trace.Double(math.Inf(-1))}, {Key: "bytes", Value: trace.Bytes([]byte{0, 255, 16})}, {Key: "nothing", Value: trace.Value{}},
+		{Key: "s", Value: trace.String("zażółć \"quoted\" \\ \x01\n")},
+		{Key: "empty", Value: trace.String("")},
+		{Key: "b", Value: trace.Bool(true)},
+		{Key: "i", Value: trace.Int(math.MinInt64)},
+		{Key: "d", Value: trace.Double(-1.5e-7)},
+		{Key: "whole", Value: trace.Double(3)},
+		{Key: "inf", Value: trace.Double(math.Inf(-1))},
+		{Key: "bytes", Value: trace.Bytes([]byte{0, 255, 16})},
+		{Key: "nothing", Value: trace.Value{}},
 		{Key: "list", Value: trace.Array(trace.Int(1), trace.String("x"), trace.Value{}, trace.Array())},
 		{Key: "map", Value: trace.Map(trace.Attr{Key: "k", Value: trace.Map(trace.Attr{Key: "", Value: trace.Bool(false)})})},
 	}
