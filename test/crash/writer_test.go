@@ -123,7 +123,7 @@ func (w *writers) stopped(pause time.Duration) bool {
 }
 
 func (w *writers) run(i int, r *rand.Rand) {
-	for !w.stopped(time.Duration(r.IntN(60)) * time.Millisecond) { // in all some hundred a second: every one must be looked at
+	for !w.stopped(time.Duration(r.IntN(120)) * time.Millisecond) { // in all a hundred a second, about: every one must be looked at
 		n := w.book.next()
 		raw := batch(n, time.Now())
 		tried := false
