@@ -24,6 +24,7 @@ type options struct {
 	write  string // the file whose table is replaced; empty: none
 	only   string // names of ingest runs contain this
 	memory bool   // also the steady run
+	ask    string // a data folder that is asked, instead of all else
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.write, "write", "docs/performance.md", "`file` whose tables between the marks are replaced; empty: print alone")
 	flag.StringVar(&o.only, "only", "", "ingest runs whose name contains this `text` alone; implies -write=")
 	flag.BoolVar(&o.memory, "steady", true, "measure memory at a steady 20,000 spans/s, too")
+	flag.StringVar(&o.ask, "ask", "", "ask the questions of this data `folder` alone")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, &o)
@@ -56,6 +58,11 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if o.ask != "" {
+		table, err := queryTable(ctx, o, o.ask)
+		fmt.Print(table)
+		return err
+	}
 	var report strings.Builder
 	report.WriteString(machine())
 	ingest, err := ingestTable(ctx, o, dir)

@@ -247,7 +247,7 @@ func (b *block) find(id trace.ID, z *codec) (places [][2]int) {
 
 func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
 	for i := range b.footer.Groups {
-		g, err := b.openGroup(i, z)
+		g, err := b.groupHeader(i, z)
 		if err != nil {
 			continue // reported
 		}

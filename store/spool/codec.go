@@ -437,15 +437,14 @@ func (z *codec) strings(b []byte, n int) (column, error) {
 	case strIndexed:
 		return z.indexedStrings(b, n)
 	case strPlain, strZstd, strHex:
-		size, k := binary.Uvarint(b)
-		if k <= 0 || size > uint64(len(b)-k) {
-			return c, errColumn
-		}
-		lengths, _, err := z.nums(b[k:k+int(size)], n)
+		enc, data, err := lengthsOf(b)
 		if err != nil {
 			return c, err
 		}
-		data := b[k+int(size):]
+		lengths, _, err := z.nums(enc, n)
+		if err != nil {
+			return c, err
+		}
 		switch kind {
 		case strZstd:
 			if data, err = z.dec.DecodeAll(data, nil); err != nil {
@@ -475,20 +474,20 @@ func (z *codec) indexedStrings(b []byte, n int) (column, error) {
 		return c, errColumn
 	}
 	b = b[k:]
-	size, k := binary.Uvarint(b)
-	if k <= 0 || size > uint64(len(b)-k) {
+	enc, index, err := lengthsOf(b)
+	if err != nil || len(enc) == 0 || enc[0] < strPlain { // a dictionary is plain
 		return c, errColumn
 	}
-	dict, err := z.strings(b[k:k+int(size)], int(count))
+	dict, err := z.strings(enc, int(count))
 	if err != nil {
 		return c, err
 	}
-	index, _, err := z.nums(b[k+int(size):], n)
+	at, _, err := z.nums(index, n)
 	if err != nil {
 		return c, err
 	}
 	total := uint64(0)
-	for _, x := range index {
+	for _, x := range at {
 		if x >= count {
 			return c, errColumn
 		}
@@ -498,7 +497,7 @@ func (z *codec) indexedStrings(b []byte, n int) (column, error) {
 	}
 	c.data = make([]byte, 0, total)
 	c.ends = make([]uint32, 0, n)
-	for _, x := range index {
+	for _, x := range at {
 		c.addBytes(dict.bytes(int(x)))
 	}
 	return c, nil

@@ -104,7 +104,7 @@ type place struct {
 func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	m := &merger{from: from, reader: newReader(z)}
+	m := &merger{from: from, reader: newReader(z, nil)}
 	places, err := m.places()
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (m *merger) places() ([]place, error) {
 	var all []place
 	for i, b := range m.from {
 		for k := range b.footer.Groups {
-			g, err := b.openGroup(k, m.reader.z)
+			g, err := b.groupHeader(k, m.reader.z)
 			if err != nil {
 				return nil, err
 			}

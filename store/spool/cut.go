@@ -194,6 +194,7 @@ func (s *Spool) remove(gone []*block) error {
 	s.replace(func(next *state) {
 		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(gone, b) })
 	})
+	s.headers.forget(gone)
 	var errs []error
 	for _, b := range gone {
 		if err := s.disk.remove(b.path); !errors.Is(err, fs.ErrNotExist) { // expired while it was merged

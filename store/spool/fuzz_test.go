@@ -60,9 +60,9 @@ func FuzzReadSegment(f *testing.F) {
 
 // readAll reads all that a block has.
 func readAll(b *block, z *codec) {
-	r := newReader(z)
+	r := newReader(z, newHeaderCache(cacheBytes))
 	for i := range b.footer.Groups {
-		g, err := b.openGroup(i, z)
+		g, err := b.groupHeader(i, z)
 		if err != nil {
 			continue
 		}
@@ -107,21 +107,22 @@ func FuzzReadGroup(f *testing.F) {
 	z := newCodec()
 	raw, header := build.encode(z, nil)
 	info := &groupInfo{Spans: build.copy.dst.spans, Traces: len(build.traces)}
-	whole := &group{info: info, rows: &rows{z: z}}
-	if err := whole.header(&cursor{b: raw[header.Offset:]}, z); err != nil {
+	var whole groupHeader
+	if err := whole.decode(&cursor{b: raw[header.Offset:]}, z, info); err != nil {
 		f.Fatal(err)
 	}
 	for i, s := range whole.sections {
 		f.Add(raw[header.Offset:], raw[s.Offset:s.Offset+s.Length], uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, header, section []byte, shape uint8) {
-		g := &group{info: info, rows: &rows{z: z}}
-		if g.header(&cursor{b: header}, z) != nil || len(g.rows.shapes) == 0 {
+		var h groupHeader
+		if h.decode(&cursor{b: header}, z, info) != nil || len(h.shapes) == 0 {
 			return
 		}
+		g := newGroup(groupAt{&block{footer: Footer{Groups: []groupInfo{*info}}}, 0}, &h, z)
 		k := uint32(shape) % uint32(len(g.rows.shapes))
 		s := g.rows.shapes[k]
-		if s.attach(section, g.counts[k]) != nil || z.load(&s.start, s.n) != nil {
+		if s.attach(section, g.counts[k]) != nil {
 			return
 		}
 		for row := range s.n {
@@ -177,7 +178,7 @@ func FuzzStore(f *testing.F) {
 			for _, k := range distinct(fromHead) {
 				want = append(want, fromHead[k])
 			}
-			if got := blk.trace(id, newReader(z), nil); !slices.Equal(wholes(want), wholes(got)) {
+			if got := blk.trace(id, newReader(z, newHeaderCache(cacheBytes)), nil); !slices.Equal(wholes(want), wholes(got)) {
 				t.Fatalf("a block reads otherwise than a head:\n%+v\n%+v", want, got)
 			}
 		}

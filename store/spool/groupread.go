@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -15,22 +16,30 @@ type Section struct {
 
 // group is a group being read: by one goroutine, for one question.
 type group struct {
-	block   *block
-	info    *groupInfo
-	rows    *rows
-	traces  []groupTrace
-	list    []template
-	parents []trace.SpanID
+	*groupHeader
+	block  *block
+	info   *groupInfo
+	rows   *rows
+	ready  []bool // by shape: section read
+	broken []bool // by shape: damaged
+	whole  bool   // all of it will be read
+	read   int64  // bytes
+}
 
-	sections []Section // by shape
-	ready    []bool    // by shape: section read
-	broken   []bool    // by shape: damaged
-	counts   []int     // by shape: rows
-	read     int64     // bytes
-
-	firsts   []uint32 // by trace: its first row of each shape it has, in order of appearance, see locate
-	offsets  []uint32 // by trace: where in firsts
-	explicit []uint32 // by trace: its first explicit parent
+// groupHeader is what a group's header says. It is shared by those who read the group, and never changed.
+type groupHeader struct {
+	resources []resource
+	scopes    []scope
+	shapes    []shape
+	traces    []groupTrace
+	list      []template
+	parents   []trace.SpanID
+	sections  []Section // by shape
+	counts    []int     // by shape: rows
+	firsts    []uint32  // by trace: its row of each span, in the template's order, see locate
+	offsets   []uint32  // by trace: where in firsts
+	explicit  []uint32  // by trace: its first explicit parent
+	encoded   int64     // bytes in the file
 }
 
 // cursor reads a header's fields one after the other; the first fault stays.
@@ -81,6 +90,7 @@ func (c *cursor) count(size int) int {
 // A reader reads groups for one question, or one merge, and keeps the last ones: traces that are asked for together lie together.
 type reader struct {
 	z     *codec
+	cache *headerCache // nil for a merge, which reads everything once
 	open  map[groupAt]*group
 	order []groupAt // of open, least recently opened first
 }
@@ -95,16 +105,20 @@ func (g groupAt) info() *groupInfo { return &g.block.footer.Groups[g.index] }
 // keepGroups is how many groups a reader keeps: one or two for each block of a merge, since all of them are in order of time.
 const keepGroups = 2*mergeBlocks + 2
 
-func newReader(z *codec) *reader { return &reader{z: z, open: map[groupAt]*group{}} }
+func newReader(z *codec, cache *headerCache) *reader {
+	return &reader{z: z, cache: cache, open: map[groupAt]*group{}}
+}
 
 func (r *reader) group(at groupAt) (*group, error) {
 	if g := r.open[at]; g != nil {
 		return g, nil
 	}
-	g, err := at.block.openGroup(at.index, r.z)
+	h, err := r.header(at)
 	if err != nil {
 		return nil, err
 	}
+	g := newGroup(at, h, r.z)
+	g.whole = r.cache == nil
 	r.open[at] = g
 	if r.order = append(r.order, at); len(r.order) > keepGroups {
 		delete(r.open, r.order[0])
@@ -113,15 +127,40 @@ func (r *reader) group(at groupAt) (*group, error) {
 	return g, nil
 }
 
-// openGroup reads a group's header.
-func (b *block) openGroup(i int, z *codec) (*group, error) {
+func (r *reader) header(at groupAt) (*groupHeader, error) {
+	if h := r.cache.get(at); h != nil {
+		return h, nil
+	}
+	h, err := at.block.groupHeader(at.index, r.z)
+	if err == nil {
+		r.cache.put(at, h)
+	}
+	return h, err
+}
+
+func newGroup(at groupAt, h *groupHeader, z *codec) *group {
+	k := len(h.shapes)
+	g := &group{
+		groupHeader: h, block: at.block, info: at.info(), ready: make([]bool, k), broken: make([]bool, k), read: h.encoded,
+		rows: &rows{z: z, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
+	}
+	shapes := make([]shapeRows, k)
+	for i := range shapes {
+		shapes[i].shape = h.shapes[i]
+		g.rows.shapes[i] = &shapes[i]
+	}
+	return g
+}
+
+// groupHeader reads a group's header.
+func (b *block) groupHeader(i int, z *codec) (*groupHeader, error) {
 	info := &b.footer.Groups[i]
 	raw, err := b.read(info.Header, info.Offset)
 	if err != nil {
 		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
-	g := &group{block: b, info: info, rows: &rows{z: z}, read: int64(len(raw))}
-	if err := g.header(&cursor{b: raw}, z); err != nil {
+	g := &groupHeader{encoded: int64(len(raw))}
+	if err := g.decode(&cursor{b: raw}, z, info); err != nil {
 		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
 	return g, nil
@@ -129,9 +168,9 @@ func (b *block) openGroup(i int, z *codec) (*group, error) {
 
 var errHeader = trace.Errorf(trace.Corrupt, "broken group header")
 
-func (g *group) header(c *cursor, z *codec) error {
+func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	n := c.count(16)
-	if n != g.info.Traces {
+	if n != info.Traces {
 		return errHeader
 	}
 	g.traces = make([]groupTrace, n)
@@ -159,10 +198,10 @@ func (g *group) header(c *cursor, z *codec) error {
 	for i := range g.parents {
 		copy(g.parents[i][:], c.take(8))
 	}
-	if err := g.dictionaries(c, z); err != nil {
+	if err := g.dictionaries(c, z, info.Spans); err != nil {
 		return err
 	}
-	k := len(g.rows.shapes)
+	k := len(g.shapes)
 	var dir [4][]uint64 // rows, offsets, lengths, sums
 	for i := range dir {
 		if dir[i], _, err = z.nums(c.sized(), k); err != nil {
@@ -172,7 +211,7 @@ func (g *group) header(c *cursor, z *codec) error {
 	if c.bad {
 		return errHeader
 	}
-	g.sections, g.ready, g.broken, g.counts = make([]Section, k), make([]bool, k), make([]bool, k), make([]int, k)
+	g.sections, g.counts = make([]Section, k), make([]int, k)
 	for i := range g.sections {
 		g.sections[i] = Section{Offset: int64(dir[1][i]), Length: int64(dir[2][i]), Sum: uint32(dir[3][i])}
 		if dir[0][i] > maxColumnBytes/8 {
@@ -180,10 +219,10 @@ func (g *group) header(c *cursor, z *codec) error {
 		}
 		g.counts[i] = int(dir[0][i])
 	}
-	return g.locate()
+	return g.locate(info.Spans)
 }
 
-func (g *group) templates(c *cursor, z *codec) error {
+func (g *groupHeader) templates(c *cursor, z *codec) error {
 	n, total := c.uint(), c.uint()
 	var v [3][]uint64 // lengths, shapes, parents
 	for i := range v {
@@ -226,10 +265,10 @@ func (g *group) templates(c *cursor, z *codec) error {
 	return nil
 }
 
-func (g *group) dictionaries(c *cursor, z *codec) error {
+func (g *groupHeader) dictionaries(c *cursor, z *codec, spans int) error {
 	pair := func() (bodies, urls column, n int, err error) {
 		n = int(min(c.uint(), maxColumnBytes))
-		if n > g.info.Spans { // each is some span's
+		if n > spans { // each is some span's
 			return bodies, urls, 0, errHeader
 		}
 		if bodies, err = z.strings(c.sized(), n); err != nil {
@@ -247,7 +286,7 @@ func (g *group) dictionaries(c *cursor, z *codec) error {
 		if err := r.decode(); err != nil {
 			return err
 		}
-		g.rows.resources = append(g.rows.resources, r)
+		g.resources = append(g.resources, r)
 	}
 	if bodies, urls, n, err = pair(); err != nil {
 		return err
@@ -257,7 +296,7 @@ func (g *group) dictionaries(c *cursor, z *codec) error {
 		if err := s.decode(); err != nil {
 			return err
 		}
-		g.rows.scopes = append(g.rows.scopes, s)
+		g.scopes = append(g.scopes, s)
 	}
 	k := c.uint()
 	raw, err := z.dec.DecodeAll(c.sized(), nil)
@@ -266,19 +305,19 @@ func (g *group) dictionaries(c *cursor, z *codec) error {
 	}
 	in := &cursor{b: raw}
 	for range k {
-		s := &shapeRows{}
+		var s shape
 		if err := s.decode(in); err != nil {
 			return err
 		}
-		if int(s.scope) >= len(g.rows.scopes) {
+		if int(s.scope) >= len(g.scopes) {
 			return errHeader
 		}
-		g.rows.shapes = append(g.rows.shapes, s)
+		g.shapes = append(g.shapes, s)
 	}
 	return nil
 }
 
-func (s *shapeRows) decode(c *cursor) error {
+func (s *shape) decode(c *cursor) error {
 	s.service, s.name = string(c.sized()), string(c.sized())
 	s.scope = uint32(c.uint())
 	s.kind, s.status, s.wide = trace.Kind(c.byte()), trace.StatusCode(c.byte()), c.byte() != 0
@@ -299,15 +338,16 @@ func (s *shapeRows) decode(c *cursor) error {
 }
 
 // locate finds out which rows each trace has: row numbers follow from the order of traces and their templates.
-func (g *group) locate() error {
-	next := make([]uint32, len(g.rows.shapes))
+func (g *groupHeader) locate(spans int) error {
+	next := make([]uint32, len(g.shapes))
+	g.firsts = make([]uint32, 0, spans)
 	g.offsets = make([]uint32, len(g.traces)+1)
 	g.explicit = make([]uint32, len(g.traces))
 	parents := uint32(0)
 	for i := range g.traces {
 		t := &g.list[g.traces[i].template]
 		g.explicit[i] = parents
-		if len(g.firsts)+len(t.shapes) > g.info.Spans {
+		if len(g.firsts)+len(t.shapes) > spans {
 			return errHeader
 		}
 		for k, s := range t.shapes {
@@ -327,7 +367,7 @@ func (g *group) locate() error {
 			return errHeader
 		}
 	}
-	if int(parents) != len(g.parents) || len(g.firsts) != g.info.Spans {
+	if int(parents) != len(g.parents) || len(g.firsts) != spans {
 		return errHeader
 	}
 	return nil
@@ -347,16 +387,27 @@ func (g *group) shape(i uint32) *shapeRows {
 		g.read += int64(len(raw))
 		err = s.attach(raw, g.counts[i])
 	}
-	if err == nil {
+	if err == nil && g.whole {
 		err = g.rows.z.load(&s.start, s.n)
 	}
 	if err != nil {
-		g.broken[i] = true
-		_ = g.block.lost(g.info.Offset+g.sections[i].Offset, err)
+		g.damaged(i, err)
 		return nil
 	}
 	g.ready[i] = true
 	return s
+}
+
+// damaged reports a shape's section as damaged; the shape counts as not there from then on.
+func (g *group) damaged(i uint32, err error) {
+	g.ready[i], g.broken[i] = false, true
+	_ = g.block.lost(g.info.Offset+g.sections[i].Offset, err)
+}
+
+// id returns the ID of the span in a row of a group.
+func (s *shapeRows) id(row uint32) (id trace.SpanID) {
+	copy(id[:], s.encodedIDs[row*8:])
+	return id
 }
 
 // attach splits a section into its columns, which stay encoded.
@@ -379,11 +430,7 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	if c.bad || len(columns) != len(lengths) {
 		return errColumn
 	}
-	s.n = n
-	s.ids = make([]trace.SpanID, n)
-	for i := range s.ids {
-		copy(s.ids[i][:], ids[i*8:])
-	}
+	s.n, s.encodedIDs = n, ids
 	for i, col := range columns {
 		col.enc = c.take(lengths[i])
 		number := i < firstText || i >= len(columns)-len(s.keys) && isNumber(s.keys[i-len(columns)+len(s.keys)].typ)
@@ -400,6 +447,7 @@ func (g *group) ats(i int, out []at) []at {
 	first := g.firsts[g.offsets[i]:g.offsets[i+1]]
 	explicit := g.explicit[i]
 	ids := make([]trace.SpanID, len(t.shapes))
+	out = slices.Grow(out, len(ids))
 	for k, s := range t.shapes {
 		rows := g.shape(s)
 		var parent trace.SpanID
@@ -416,14 +464,16 @@ func (g *group) ats(i int, out []at) []at {
 		if rows == nil {
 			continue
 		}
-		ids[k] = rows.ids[first[k]]
+		start, err := rows.start.num(int(first[k]), rows.n)
+		if err != nil {
+			g.damaged(s, err)
+			continue
+		}
+		ids[k] = rows.id(first[k])
 		if orphan {
 			continue
 		}
-		out = append(out, at{
-			src: g.rows, shape: s, row: first[k], id: ids[k], parent: parent,
-			start: g.traces[i].start + rows.start.nums[first[k]],
-		})
+		out = append(out, at{src: g.rows, shape: s, row: first[k], id: ids[k], parent: parent, start: g.traces[i].start + start})
 	}
 	return out
 }

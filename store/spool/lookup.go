@@ -11,7 +11,7 @@ import (
 func (s *Spool) Trace(ctx context.Context, id trace.ID, _ trace.Range) (*trace.Trace, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	return s.state.Load().trace(ctx, id, newReader(z))
+	return s.state.Load().trace(ctx, id, newReader(z, s.headers))
 }
 
 func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trace, error) {

@@ -154,7 +154,7 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 				}
 				continue
 			}
-			v, err := s.value(j, i)
+			v, err := s.attr(m.rows.z, j, i)
 			if err != nil || c.Compare(v) {
 				return err == nil, err
 			}

@@ -37,15 +37,16 @@ type scope struct {
 // shapeRows is the spans of one shape. Row i of each column is the same span.
 type shapeRows struct {
 	shape
-	n        int
-	ids      []trace.SpanID
-	parents  []trace.SpanID // nil in groups: templates have them
-	start    column         // Unix ns; in groups relative to the trace's start
-	duration column         // end - start, two's complement
-	resource column         // index into rows.resources
-	rest     column         // OTLP fields that have no column of their own, as they came
-	names    column         // of a wide shape
-	attrs    []column       // by shape.keys
+	n          int
+	ids        []trace.SpanID
+	encodedIDs []byte         // in groups, instead: 8 bytes each
+	parents    []trace.SpanID // nil in groups: templates have them
+	start      column         // Unix ns; in groups relative to the trace's start
+	duration   column         // end - start, two's complement
+	resource   column         // index into rows.resources
+	rest       column         // OTLP fields that have no column of their own, as they came
+	names      column         // of a wide shape
+	attrs      []column       // by shape.keys
 }
 
 // A column is nums for numbers (Bool, Int, Double, as trace.AttrRef.Num has them), else bytes: value i is
@@ -54,7 +55,8 @@ type column struct {
 	nums []uint64
 	data []byte
 	ends []uint32
-	enc  []byte // not decoded yet
+	enc  []byte  // not decoded yet
+	dict *column // of an indexed column: its values, when one was asked for
 }
 
 func isNumber(t trace.ValueType) bool {
@@ -277,40 +279,63 @@ func (a *at) span(id trace.ID, out *trace.Span) error {
 	return nil
 }
 
-// spanOf writes a span of a shape to out, but for its trace ID.
+// spanOf writes a span of a shape to out, but for its trace ID. Of encoded columns it reads its own row alone.
 func (a *at) spanOf(s *shapeRows, out *trace.Span) error {
-	i := int(a.row)
-	if err := a.src.load(s); err != nil {
+	i, z := int(a.row), a.src.z
+	duration, err := s.duration.num(i, s.n)
+	if err != nil {
 		return err
 	}
+	res, err := s.resource.num(i, s.n)
+	if err != nil {
+		return err
+	}
+	if res >= uint64(len(a.src.resources)) {
+		return errColumn
+	}
 	*out = trace.Span{
-		ID: a.id, Parent: a.parent, Flags: s.flags, Name: s.name, Kind: s.kind, Status: s.status,
-		Start: a.start, End: a.start + s.duration.nums[i],
-		Resource: a.src.resources[s.resource.nums[i]].decoded, Scope: a.src.scopes[s.scope].decoded,
+		ID: a.id, Parent: a.parent, Flags: s.flags, Name: s.name, Kind: s.kind, Status: s.status, Start: a.start, End: a.start + duration,
+		Resource: a.src.resources[res].decoded, Scope: a.src.scopes[s.scope].decoded,
 	}
 	if s.wide {
-		out.Name = string(s.names.bytes(i))
+		name, err := z.value(&s.names, i, s.n)
+		if err != nil {
+			return err
+		}
+		out.Name = string(name)
 	}
 	if len(s.keys) > 0 {
 		out.Attrs = make([]trace.Attr, len(s.keys))
 	}
 	for j := range s.keys {
-		v, err := s.value(j, i)
+		v, err := s.attr(z, j, i)
 		if err != nil {
 			return err
 		}
 		out.Attrs[j] = trace.Attr{Key: s.keys[j].key, Value: v}
 	}
-	return trace.DecodeRest(s.rest.bytes(i), out)
+	rest, err := z.value(&s.rest, i, s.n)
+	if err != nil {
+		return err
+	}
+	return trace.DecodeRest(rest, out)
 }
 
-// value returns the value of attribute j of row i; its column must be loaded.
-func (s *shapeRows) value(j, i int) (trace.Value, error) {
-	c := &s.attrs[j]
-	if isNumber(s.keys[j].typ) {
-		return trace.DecodeAttr(s.keys[j].typ, c.nums[i], nil)
+// attr returns the value of attribute j of row i.
+func (s *shapeRows) attr(z *codec, j, i int) (trace.Value, error) {
+	c, typ := &s.attrs[j], s.keys[j].typ
+	if isNumber(typ) {
+		v, err := c.num(i, s.n)
+		if err != nil {
+			return trace.Value{}, err
+		}
+		return trace.DecodeAttr(typ, v, nil)
 	}
-	return trace.DecodeAttr(s.keys[j].typ, 0, c.bytes(i))
+	b, err := z.value(c, i, s.n)
+	if err != nil {
+		return trace.Value{}, err
+	}
+	return trace.DecodeAttr(typ, 0, b)
 }
 
 // A copier appends spans of other rows to its own, remembering how their shapes, resources and scopes are numbered here.
@@ -398,7 +423,7 @@ func (c *copier) add(a *at, base uint64) error {
 	case to.wide: // the shape found no room here
 		to.names.addBytes([]byte(from.name))
 		for j := range from.keys {
-			v, err := from.value(j, i)
+			v, err := from.attr(a.src.z, j, i)
 			if err != nil {
 				return err
 			}

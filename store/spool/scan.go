@@ -20,7 +20,7 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 		z := s.codecs.Get().(*codec)
 		defer s.codecs.Put(z)
 		sn := &scanner{
-			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z),
+			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z, s.headers),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
 		}
 		if err := sn.run(yield); err != nil {
@@ -237,14 +237,18 @@ func (sn *scanner) group(at groupAt) {
 		}
 		first := g.firsts[g.offsets[i]:g.offsets[i+1]]
 		for k, s := range g.list[t.template].shapes {
-			if !possible[s] || !sn.scan.Range.Contains(t.start+g.rows.shapes[s].start.nums[first[k]]) {
+			if !possible[s] {
 				continue
 			}
-			ok, err := all(tests[s], int(first[k]))
+			rows := g.rows.shapes[s]
+			ok, err := sn.inRange(rows, t.start, int(first[k]))
+			if ok {
+				ok, err = all(tests[s], int(first[k]))
+			}
 			if err != nil {
 				possible[s] = false
 				sn.rep.Incomplete = "a damaged part of a block was left out"
-				_ = at.block.lost(g.info.Offset+g.sections[s].Offset, err)
+				g.damaged(s, err)
 				continue
 			}
 			if ok {
@@ -253,4 +257,15 @@ func (sn *scanner) group(at groupAt) {
 			}
 		}
 	}
+}
+
+// inRange reports whether the span in a row of a group starts in the range asked for; the start column is read when it may not.
+func (sn *scanner) inRange(s *shapeRows, base uint64, row int) (bool, error) {
+	if sn.scan.Range == (trace.Range{}) {
+		return true, nil
+	}
+	if err := sn.reader.z.load(&s.start, s.n); err != nil {
+		return false, err
+	}
+	return sn.scan.Range.Contains(base + s.start.nums[row]), nil
 }

@@ -72,10 +72,11 @@ type Spool struct {
 	closed    bool
 	cutDone   *sync.Cond // signalled when a frozen head became a block
 
-	codecs sync.Pool
-	wake   chan struct{} // a head was frozen, or a block came
-	stop   context.CancelFunc
-	end    sync.WaitGroup
+	codecs  sync.Pool
+	headers *headerCache
+	wake    chan struct{} // a head was frozen, or a block came
+	stop    context.CancelFunc
+	end     sync.WaitGroup
 }
 
 // state is what a reader sees: it is never changed, but replaced. A span may be in a frozen head and a block at once for no one.
@@ -102,6 +103,7 @@ func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*
 	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
+	s.headers = newHeaderCache(cacheBytes)
 	s.metrics = newMetrics(reg, s)
 	for _, dir := range []string{cfg.Dir, s.walDir(), s.blockDir()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {

@@ -1,0 +1,94 @@
+package spool
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+)
+
+// cacheBytes is how much memory decoded group headers may take. One of 65,000 spans takes about 1 MB, and decoding it a millisecond.
+const cacheBytes = 32 << 20
+
+// A headerCache keeps the headers of the groups that were read last. Its methods may be called at the same time, and on nil.
+type headerCache struct {
+	max int64
+
+	mu      sync.Mutex
+	bytes   int64
+	entries map[groupAt]*list.Element
+	order   *list.List // of cached, most recently used first
+}
+
+type cached struct {
+	at     groupAt
+	header *groupHeader
+	bytes  int64
+}
+
+func newHeaderCache(max int64) *headerCache {
+	return &headerCache{max: max, entries: map[groupAt]*list.Element{}, order: list.New()}
+}
+
+func (c *headerCache) get(at groupAt) *groupHeader {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[at]
+	if e == nil {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cached).header
+}
+
+func (c *headerCache) put(at groupAt, h *groupHeader) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[at] != nil {
+		return
+	}
+	n := h.memory()
+	c.entries[at] = c.order.PushFront(&cached{at, h, n})
+	for c.bytes += n; c.bytes > c.max && c.order.Len() > 1; {
+		c.drop(c.order.Back())
+	}
+}
+
+func (c *headerCache) drop(e *list.Element) {
+	v := c.order.Remove(e).(*cached)
+	delete(c.entries, v.at)
+	c.bytes -= v.bytes
+}
+
+// forget drops the headers of blocks that are gone, so that their files can be closed.
+func (c *headerCache) forget(gone []*block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.order.Front(); e != nil; {
+		next := e.Next()
+		if slices.Contains(gone, e.Value.(*cached).at.block) {
+			c.drop(e)
+		}
+		e = next
+	}
+}
+
+// memory returns how much memory the header takes, about.
+func (h *groupHeader) memory() int64 {
+	n := int64(len(h.traces))*40 + int64(len(h.firsts))*4 + int64(len(h.parents))*8
+	for i := range h.list {
+		n += int64(len(h.list[i].shapes))*8 + 48
+	}
+	for i := range h.shapes {
+		n += 160 + int64(len(h.shapes[i].keys))*40
+	}
+	for i := range h.resources {
+		n += 4 * int64(len(h.resources[i].body))
+	}
+	return n
+}

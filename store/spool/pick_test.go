@@ -1,0 +1,115 @@
+package spool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// numbers returns n numbers of a sort for which appendNums takes each of its encodings.
+func numbers(r *rand.Rand, sort, n int) []uint64 {
+	v := make([]uint64, n)
+	for i := range v {
+		switch sort {
+		case 0:
+			v[i] = 7
+		case 1:
+			v[i] = r.Uint64()
+		case 2:
+			v[i] = uint64(i)*1000 + r.Uint64N(1000)
+		case 3:
+			v[i] = []uint64{1, 1 << 40, 1 << 60}[r.IntN(3)]
+		case 4:
+			v[i] = r.Uint64N(100) * 1_000_000
+		default:
+			v[i] = uint64(int64(r.IntN(2000) - 1000))
+		}
+	}
+	return v
+}
+
+func TestNumAt(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	z := newCodec()
+	kinds := map[byte]bool{}
+	for sort := range 6 {
+		for _, n := range []int{1, 2, 63, 64, 65, 200, 1000} {
+			v := numbers(r, sort, n)
+			enc := z.appendNums(nil, v)
+			kinds[enc[0]] = true
+			for i := range v {
+				if got, err := numAt(enc, i, n); err != nil || got != v[i] {
+					t.Fatalf("sort %d, encoding %d: number %d of %d is %d, %v; want %d", sort, enc[0], i, n, got, err, v[i])
+				}
+			}
+		}
+	}
+	if len(kinds) != 4 {
+		t.Errorf("encodings tried: %v; want all four", kinds)
+	}
+}
+
+func TestValueOfColumn(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	z := newCodec()
+	kinds := map[byte]bool{}
+	makers := []func(i int) string{
+		func(int) string { return "same" },
+		func(int) string { return fmt.Sprintf("one of few %d", r.IntN(5)) },
+		func(int) string { return fmt.Sprintf("a value that comes once, number %d", r.Uint64()) },
+		func(int) string { return fmt.Sprintf("%016x", r.Uint64()) },
+		func(int) string { return fmt.Sprintf("%x", r.Uint64())[:1+r.IntN(8)] },
+		func(i int) string { return string(rune(32 + i%80 + r.IntN(90))) },
+		func(int) string { return "" },
+	}
+	for k, make := range makers {
+		for _, n := range []int{1, 2, 64, 65, 700} {
+			var c column
+			for i := range n {
+				c.addBytes([]byte(make(i)))
+			}
+			e := column{enc: z.appendStrings(nil, &c)}
+			kinds[e.enc[0]] = true
+			for _, i := range r.Perm(n) {
+				if got, err := z.value(&e, i, n); err != nil || string(got) != string(c.bytes(i)) {
+					t.Fatalf("maker %d: value %d of %d is %q, %v; want %q", k, i, n, got, err, c.bytes(i))
+				}
+			}
+		}
+	}
+	if len(kinds) != 5 {
+		t.Errorf("encodings tried: %v; want all five", kinds)
+	}
+}
+
+// FuzzPick reads single values of damaged columns: never a panic, and where all can be read, the same.
+func FuzzPick(f *testing.F) {
+	r := rand.New(rand.NewPCG(5, 6))
+	z := newCodec()
+	for sort := range 6 {
+		f.Add(z.appendNums(nil, numbers(r, sort, 100)), 100)
+	}
+	var c column
+	for i := range 100 {
+		c.addBytes(fmt.Appendf(nil, "value %d", i%7))
+	}
+	f.Add(z.appendStrings(nil, &c), 100)
+	f.Fuzz(func(t *testing.T, enc []byte, n int) {
+		if n < 1 || n > 1000 || len(enc) == 0 {
+			return
+		}
+		all, _, err := z.nums(enc, n)
+		for i := range n {
+			if got, e := numAt(enc, i, n); err == nil && (e != nil || got != all[i]) {
+				t.Fatalf("number %d is %d, %v; all of them say %d", i, got, e, all[i])
+			}
+		}
+		values, err := z.strings(enc, n)
+		one := column{enc: enc}
+		for i := range n {
+			if got, e := z.value(&one, i, n); err == nil && (e != nil || string(got) != string(values.bytes(i))) {
+				t.Fatalf("value %d is %q, %v; all of them say %q", i, got, e, values.bytes(i))
+			}
+		}
+	})
+}
