@@ -300,7 +300,7 @@ func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}}
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(nil), names: operations{}}
 	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
 		return nil, err
@@ -355,7 +355,7 @@ func (w *blockWriter) flush() error {
 	f.Spans += int64(info.Spans)
 	f.Traces += int64(info.Traces)
 	f.Groups = append(f.Groups, info)
-	w.group = newGroupWriter()
+	w.group = newGroupWriter(g.copy.dst.sizes())
 	return nil
 }
 

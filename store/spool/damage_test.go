@@ -22,7 +22,7 @@ import (
 // headOf returns a head with some traces.
 func headOf(t testing.TB, traces [][]trace.Span) *head {
 	t.Helper()
-	h := newHead()
+	h := newHead(nil)
 	for _, spans := range traces {
 		var b trace.Batch
 		if err := trace.Pack(&b, spans, trace.DefaultLimits()); err != nil {

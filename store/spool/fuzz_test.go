@@ -98,7 +98,7 @@ func FuzzOpenBlock(f *testing.F) {
 // without end.
 func FuzzReadGroup(f *testing.F) {
 	h := headOf(f, [][]trace.Span{testkit.Sample(), smallTraces(1, 1, 9)[0]})
-	build := newGroupWriter()
+	build := newGroupWriter(nil)
 	for i := range h.chains {
 		if err := build.add(h.chains[i].id, h.ats(&h.chains[i], nil)); err != nil {
 			f.Fatal(err)
@@ -145,7 +145,7 @@ func FuzzStore(f *testing.F) {
 		if b.Index(raw, trace.DefaultLimits()) != nil || len(b.Spans) == 0 {
 			return
 		}
-		h := newHead()
+		h := newHead(nil)
 		if err := h.append(&b); err != nil {
 			t.Fatalf("accepted, but not stored: %v", err)
 		}

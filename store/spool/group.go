@@ -48,8 +48,8 @@ type template struct {
 	parents []uint32 // 0: none; 1: the next of the group's explicit parents; 1+k: the span k places before
 }
 
-func newGroupWriter() *groupWriter {
-	return &groupWriter{copy: newCopier(), templates: map[string]uint32{}}
+func newGroupWriter(expect sizes) *groupWriter {
+	return &groupWriter{copy: newCopier(expect), templates: map[string]uint32{}}
 }
 
 func (g *groupWriter) full() bool {

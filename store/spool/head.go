@@ -37,8 +37,19 @@ type loc struct {
 	prev       uint32 // index into locs + 1, 0: no more
 }
 
-func newHead() *head {
-	return &head{rows: newRows(), traces: map[trace.ID]uint32{}}
+// newHead returns an empty head, of which about as much is expected as of the one before; nil: nothing is known.
+func newHead(before *head) *head {
+	h := &head{traces: map[trace.ID]uint32{}}
+	var expect sizes
+	if before != nil {
+		expect = before.rows.sizes()
+		h.traces = make(map[trace.ID]uint32, len(before.chains))
+		h.chains = make([]chain, 0, len(before.chains)+len(before.chains)/8)
+		h.locs = make([]loc, 0, len(before.locs)+len(before.locs)/8)
+	}
+	h.rows = newRows(expect)
+	h.rows.parents = true
+	return h
 }
 
 // append adds a batch. It takes the lock once for all of it.

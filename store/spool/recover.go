@@ -38,7 +38,7 @@ func (s *Spool) recover() error {
 		return fmt.Errorf("data folder is not writable: %w", err)
 	}
 	s.wal = w
-	st := &state{head: newHead(), frozen: old.heads, blocks: blocks, names: namesOf(blocks)}
+	st := &state{head: newHead(nil), frozen: old.heads, blocks: blocks, names: namesOf(blocks)}
 	st.head.segment = old.next
 	s.state.Store(st)
 	var inBlocks, inLog int64
@@ -150,7 +150,7 @@ func (s *Spool) replay(last uint64) (*replayed, error) {
 		}
 		heads := make([]*head, pieces)
 		for i := range heads {
-			heads[i] = newHead()
+			heads[i] = newHead(nil)
 			heads[i].segment = n - 1 // the segment stays until its last head is in a block
 		}
 		heads[pieces-1].segment = n

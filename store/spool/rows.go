@@ -14,12 +14,14 @@ type rows struct {
 	shapes    []*shapeRows
 	spans     int
 	bytes     int64 // what the columns hold, about
+	parents   bool  // there is a column of parents: in heads
 
 	seed       uint64
 	byShape    map[uint64]int32 // hash to index into shapes; a collision moves on to hash+1
 	byResource map[string]uint32
 	byScope    map[string]uint32
 	perService map[string]int // shapes that each service has
+	expect     sizes          // of rows like these, for the columns' first capacities
 	z          *codec         // for groups read from a block
 }
 
@@ -76,10 +78,69 @@ func (c *column) bytes(i int) []byte {
 	return c.data[lo:c.ends[i]]
 }
 
-func newRows() *rows {
+// newRows returns empty rows. What is expected of them may be nil.
+func newRows(expect sizes) *rows {
 	return &rows{
 		seed: rand.Uint64(), byShape: map[uint64]int32{}, byResource: map[string]uint32{},
-		byScope: map[string]uint32{}, perService: map[string]int{},
+		byScope: map[string]uint32{}, perService: map[string]int{}, expect: expect,
+	}
+}
+
+// sizes tells how large a shape's columns were in the rows before: what comes next is alike, and columns that have their
+// room from the start need not be copied as they grow, which would be a fifth of all work.
+type sizes map[uint64]shapeSizes
+
+type shapeSizes struct {
+	rows, rest, names int
+	attrs             []int // bytes; 0 for numbers
+}
+
+// sizeSeed is the seed of the hashes of sizes. A collision costs only a wrong guess.
+const sizeSeed = 0
+
+func (r *rows) sizes() sizes {
+	out := make(sizes, len(r.shapes))
+	for _, s := range r.shapes {
+		v := shapeSizes{rows: s.n, rest: len(s.rest.data), names: len(s.names.data), attrs: make([]int, len(s.attrs))}
+		for i := range s.attrs {
+			v.attrs[i] = len(s.attrs[i].data)
+		}
+		out[s.hash(sizeSeed)] = v
+	}
+	return out
+}
+
+// reserve makes room for the rows that are expected of a new shape.
+func (s *shapeRows) reserve(e sizes, parents bool) {
+	v, ok := e[s.hash(sizeSeed)]
+	if !ok || len(v.attrs) != len(s.attrs) {
+		return
+	}
+	some := func(n int) int { return n + n/8 + 8 }
+	n := some(v.rows)
+	s.ids = make([]trace.SpanID, 0, n)
+	if parents {
+		s.parents = make([]trace.SpanID, 0, n)
+	}
+	for _, c := range []*column{&s.start, &s.duration, &s.resource} {
+		c.nums = make([]uint64, 0, n)
+	}
+	text := func(c *column, bytes int) {
+		c.ends = make([]uint32, 0, n)
+		if bytes > 0 {
+			c.data = make([]byte, 0, some(bytes))
+		}
+	}
+	text(&s.rest, v.rest)
+	if s.wide {
+		text(&s.names, v.names)
+	}
+	for i := range s.attrs {
+		if isNumber(s.keys[i].typ) {
+			s.attrs[i].nums = make([]uint64, 0, n)
+		} else {
+			text(&s.attrs[i], v.attrs[i])
+		}
 	}
 }
 
@@ -165,7 +226,9 @@ func (r *rows) intern(s shape) int32 {
 		return r.intern(s.widened())
 	}
 	i = int32(len(r.shapes))
-	r.shapes = append(r.shapes, &shapeRows{shape: s, attrs: make([]column, len(s.keys))})
+	sr := &shapeRows{shape: s, attrs: make([]column, len(s.keys))}
+	sr.reserve(r.expect, r.parents)
+	r.shapes = append(r.shapes, sr)
 	r.byShape[hash] = i
 	r.perService[s.service]++
 	r.bytes += int64(1024 + 256*len(s.keys)) // so that many shapes of few spans close a head early, too
@@ -348,7 +411,9 @@ type copier struct {
 
 type renumbering struct{ shapes, resources []int32 } // index here + 1; 0: not yet known
 
-func newCopier() *copier { return &copier{dst: newRows(), seen: map[*rows]*renumbering{}} }
+func newCopier(expect sizes) *copier {
+	return &copier{dst: newRows(expect), seen: map[*rows]*renumbering{}}
+}
 
 func (c *copier) from(src *rows) *renumbering {
 	if c.last != src {

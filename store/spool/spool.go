@@ -252,7 +252,7 @@ func (s *Spool) waitForRoom(ctx context.Context) error {
 func (s *Spool) freeze() {
 	old := s.state.Load()
 	next := *old
-	next.head = newHead()
+	next.head = newHead(old.head)
 	next.head.segment = s.wal.next()
 	next.frozen = append(append([]*head{}, old.frozen...), old.head)
 	s.state.Store(&next)
