@@ -56,6 +56,23 @@ func NewMeter(reg prometheus.Registerer) *Meter {
 	return m
 }
 
+// Announce makes a protocol's series with value 0, so that a rate sees its first refusal.
+func (m *Meter) Announce(protocol string) {
+	m.received.WithLabelValues(protocol)
+	m.stored.WithLabelValues(protocol)
+	m.bytes.WithLabelValues(protocol)
+	m.seconds.WithLabelValues(protocol)
+	for r := range trace.NumReasons {
+		m.refused.WithLabelValues(protocol, r.String())
+	}
+	for _, k := range []trace.ErrorKind{trace.Internal, trace.Busy, trace.TooLarge} {
+		m.refused.WithLabelValues(protocol, k.String())
+	}
+	for _, k := range []trace.ErrorKind{trace.Internal, trace.Invalid, trace.Busy, trace.TooLarge} {
+		m.requests.WithLabelValues(protocol, k.String())
+	}
+}
+
 // Totals returns the spans received, refused and stored by all protocols since the start.
 func (m *Meter) Totals() (received, refused, stored uint64) {
 	return m.totals.received.Load(), m.totals.refused.Load(), m.totals.stored.Load()

@@ -33,6 +33,8 @@ type Receiver struct {
 func New(inlet receive.Inlet, bodies *receive.Bodies, origins []string, log *slog.Logger) *Receiver {
 	r := &Receiver{http: inlet, grpc: inlet, bodies: bodies, origins: origins, log: log}
 	r.http.Protocol, r.grpc.Protocol = "otlp/http", "otlp/grpc"
+	inlet.Meter.Announce(r.http.Protocol)
+	inlet.Meter.Announce(r.grpc.Protocol)
 	r.batches.New = func() any { return new(trace.Batch) }
 	return r
 }

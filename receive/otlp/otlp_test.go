@@ -91,7 +91,7 @@ func (f *fixture) counted(t *testing.T) map[string]string {
 			continue
 		}
 		k = strings.NewReplacer("clew_", "", "_total{", " ", `protocol="otlp/`, "", `"`, "", "reason=", "", ",", " ").Replace(k)
-		if now[k] = v; f.last[k] != v {
+		if now[k] = v; f.last[k] != v && (f.last[k] != "" || v != "0") {
 			changed[k] = v
 		}
 	}

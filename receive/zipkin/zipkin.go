@@ -25,6 +25,7 @@ type Receiver struct {
 // New returns a receiver that writes to a sink and reads bodies within limits.
 func New(inlet receive.Inlet, bodies *receive.Bodies, log *slog.Logger) *Receiver {
 	inlet.Protocol = "zipkin"
+	inlet.Meter.Announce(inlet.Protocol)
 	return &Receiver{inlet, bodies, log}
 }
 
