@@ -123,6 +123,16 @@ func (h *head) ats(c *chain, out []at) []at {
 	return out
 }
 
+// start returns when the earliest span of a trace starts that the head has; the largest number if it has none.
+func (h *head) start(id trace.ID) uint64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if k, ok := h.traces[id]; ok {
+		return h.chains[k].start
+	}
+	return ^uint64(0)
+}
+
 // trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
 func (h *head) trace(id trace.ID, out []trace.Span) ([]trace.Span, error) {
 	h.mu.RLock()

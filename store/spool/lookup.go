@@ -41,7 +41,24 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 	return &trace.Trace{ID: id, Spans: spans}, nil
 }
 
-// names returns the operations of all services in blocks and heads.
+// start returns when a trace's earliest span starts that is readable, without reading spans; the largest number if there is none.
+func (st *state) start(id trace.ID, r *reader) uint64 {
+	start := ^uint64(0)
+	for _, b := range st.blocks {
+		for _, p := range b.find(id, r.z) {
+			// What is damaged was reported.
+			if h, err := r.header(groupAt{b, p[0]}); err == nil && h.traces[p[1]].id == id {
+				start = min(start, h.traces[p[1]].start)
+			}
+		}
+	}
+	for _, h := range st.heads() {
+		start = min(start, h.start(id))
+	}
+	return start
+}
+
+// allNames returns the operations of all services in blocks and heads.
 func (st *state) allNames() (operations, error) {
 	all := operations{}
 	for service, ops := range st.names {

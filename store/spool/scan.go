@@ -52,10 +52,11 @@ type scanner struct {
 	blocks map[*block]bool // read
 }
 
-// candidate is a trace in line. Until it is whole, position is that of the part that was found, which is not after the true one.
+// candidate is a trace in line. First its position is that of the part that was found, which is not before the true one.
 type candidate struct {
 	position trace.Position
-	whole    *trace.Trace
+	placed   bool         // position is that of the whole trace
+	whole    *trace.Trace // read, but then found to start later than was thought
 }
 
 type candidates []candidate
@@ -129,6 +130,17 @@ func (sn *scanner) canHave(b *block) bool {
 func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (more bool, err error) {
 	for len(sn.queue) > 0 && (sn.queue[0].position.Start > boundary || boundary == 0) {
 		c := heap.Pop(&sn.queue).(candidate)
+		if !c.placed {
+			c.placed = true
+			if start := sn.state.start(c.position.ID, sn.reader); start < c.position.Start {
+				c.position.Start = start
+				heap.Push(&sn.queue, c)
+				continue
+			}
+		}
+		if !sn.scan.Before.IsZero() && !sn.scan.Before.Precedes(c.position) {
+			continue // on an earlier page: not worth reading
+		}
 		if c.whole == nil {
 			t, err := sn.state.trace(sn.ctx, c.position.ID, sn.reader)
 			if trace.KindOf(err) == trace.NotFound { // damaged since
@@ -143,9 +155,6 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 				heap.Push(&sn.queue, c)
 				continue
 			}
-		}
-		if !sn.scan.Before.IsZero() && !sn.scan.Before.Precedes(c.position) {
-			continue
 		}
 		if !yield(c.whole, nil) {
 			return false, nil
