@@ -11,8 +11,6 @@ const cacheBytes = 32 << 20
 
 // A headerCache keeps the headers of the groups that were read last. Its methods may be called at the same time, and on nil.
 type headerCache struct {
-	max int64
-
 	mu      sync.Mutex
 	bytes   int64
 	entries map[groupAt]*list.Element
@@ -25,8 +23,8 @@ type cached struct {
 	bytes  int64
 }
 
-func newHeaderCache(max int64) *headerCache {
-	return &headerCache{max: max, entries: map[groupAt]*list.Element{}, order: list.New()}
+func newHeaderCache() *headerCache {
+	return &headerCache{entries: map[groupAt]*list.Element{}, order: list.New()}
 }
 
 func (c *headerCache) get(at groupAt) *groupHeader {
@@ -54,7 +52,7 @@ func (c *headerCache) put(at groupAt, h *groupHeader) {
 	}
 	n := h.memory()
 	c.entries[at] = c.order.PushFront(&cached{at, h, n})
-	for c.bytes += n; c.bytes > c.max && c.order.Len() > 1; {
+	for c.bytes += n; c.bytes > cacheBytes && c.order.Len() > 1; {
 		c.drop(c.order.Back())
 	}
 }
@@ -79,16 +77,16 @@ func (c *headerCache) forget(gone []*block) {
 }
 
 // memory returns how much memory the header takes, about.
-func (h *groupHeader) memory() int64 {
-	n := int64(len(h.traces))*40 + int64(len(h.firsts))*4 + int64(len(h.parents))*8
-	for i := range h.list {
-		n += int64(len(h.list[i].shapes))*8 + 48
+func (g *groupHeader) memory() int64 {
+	n := int64(len(g.traces))*40 + int64(len(g.firsts))*4 + int64(len(g.parents))*8
+	for i := range g.list {
+		n += int64(len(g.list[i].shapes))*8 + 48
 	}
-	for i := range h.shapes {
-		n += 160 + int64(len(h.shapes[i].keys))*40
+	for i := range g.shapes {
+		n += 160 + int64(len(g.shapes[i].keys))*40
 	}
-	for i := range h.resources {
-		n += 4 * int64(len(h.resources[i].body))
+	for i := range g.resources {
+		n += 4 * int64(len(g.resources[i].body))
 	}
 	return n
 }

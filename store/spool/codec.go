@@ -233,41 +233,41 @@ func unpackBits(b []byte, v []uint64, w int) ([]byte, bool) {
 	return b[size:], true
 }
 
-// unpack reads n numbers that appendPacked wrote and returns the rest of b, or false.
-func unpack(b []byte, n int) (v []uint64, rest []byte, ok bool) {
+// unpack reads n numbers that appendPacked wrote, or returns false.
+func unpack(b []byte, n int) (v []uint64, ok bool) {
 	base, k := binary.Varint(b)
 	if k <= 0 {
-		return nil, nil, false
+		return nil, false
 	}
 	b = b[k:]
 	div, k := binary.Uvarint(b)
 	if k <= 0 {
-		return nil, nil, false
+		return nil, false
 	}
 	b = b[k:]
 	if n/packBlock > len(b) { // each block has a byte at least
-		return nil, nil, false
+		return nil, false
 	}
 	v = make([]uint64, n)
 	for at := 0; at < n; at += packBlock {
 		if len(b) == 0 {
-			return nil, nil, false
+			return nil, false
 		}
 		blk := v[at:min(n, at+packBlock)]
 		if b, ok = unpackBits(b[1:], blk, int(b[0])); !ok {
-			return nil, nil, false
+			return nil, false
 		}
 		for i := range blk {
 			blk[i] = blk[i]*div + uint64(base)
 		}
 	}
-	return v, b, true
+	return v, true
 }
 
-// nums reads n numbers that appendNums wrote and returns the rest of b.
-func (z *codec) nums(b []byte, n int) ([]uint64, []byte, error) {
+// nums reads n numbers that appendNums wrote.
+func nums(b []byte, n int) ([]uint64, error) {
 	if len(b) == 0 {
-		return nil, nil, errColumn
+		return nil, errColumn
 	}
 	kind, b := b[0], b[1:]
 	var v []uint64
@@ -276,23 +276,22 @@ func (z *codec) nums(b []byte, n int) ([]uint64, []byte, error) {
 	case numConstant:
 		x, k := binary.Uvarint(b)
 		if k <= 0 || n > maxColumnBytes/8 {
-			return nil, nil, errColumn
+			return nil, errColumn
 		}
-		b = b[k:]
 		v = make([]uint64, n)
 		for i := range v {
 			v[i] = x
 		}
 	case numPacked:
-		v, b, ok = unpack(b, n)
+		v, ok = unpack(b, n)
 	case numDeltas:
 		first, k := binary.Varint(b)
 		if k <= 0 || n < 1 {
-			return nil, nil, errColumn
+			return nil, errColumn
 		}
-		var d []uint64
-		if d, b, ok = unpack(b[k:], n-1); !ok {
-			return nil, nil, errColumn
+		d, ok := unpack(b[k:], n-1)
+		if !ok {
+			return nil, errColumn
 		}
 		v = make([]uint64, n)
 		v[0] = uint64(first)
@@ -300,20 +299,20 @@ func (z *codec) nums(b []byte, n int) ([]uint64, []byte, error) {
 			v[i+1] = v[i] + x
 		}
 	case numIndexed:
-		v, b, ok = indexed(b, n)
+		v, ok = indexed(b, n)
 	default:
 		ok = false
 	}
 	if !ok {
-		return nil, nil, errColumn
+		return nil, errColumn
 	}
-	return v, b, nil
+	return v, nil
 }
 
-func indexed(b []byte, n int) ([]uint64, []byte, bool) {
+func indexed(b []byte, n int) ([]uint64, bool) {
 	count, k := binary.Uvarint(b)
 	if k <= 0 || count > maxIndexed {
-		return nil, nil, false
+		return nil, false
 	}
 	b = b[k:]
 	dict := make([]uint64, count)
@@ -321,30 +320,30 @@ func indexed(b []byte, n int) ([]uint64, []byte, bool) {
 	for i := range dict {
 		d, k := binary.Uvarint(b)
 		if k <= 0 {
-			return nil, nil, false
+			return nil, false
 		}
 		b = b[k:]
 		last += d
 		dict[i] = last
 	}
-	v, b, ok := unpack(b, n)
+	v, ok := unpack(b, n)
 	if !ok {
-		return nil, nil, false
+		return nil, false
 	}
 	for i, x := range v {
 		if x >= count {
-			return nil, nil, false
+			return nil, false
 		}
 		v[i] = dict[x]
 	}
-	return v, b, true
+	return v, true
 }
 
-// appendStrings appends a bytes column in the encoding that fits it.
-func (z *codec) appendStrings(dst []byte, c *column) []byte {
+// encodeStrings returns a bytes column in the encoding that fits it.
+func (z *codec) encodeStrings(c *column) []byte {
 	n := len(c.ends)
 	if n == 0 {
-		return append(dst, strConstant)
+		return []byte{strConstant}
 	}
 	clear(z.idx)
 	index := make([]uint64, n)
@@ -354,7 +353,7 @@ func (z *codec) appendStrings(dst []byte, c *column) []byte {
 		k, ok := z.idx[string(v)]
 		if !ok {
 			if len(z.idx) >= maxIndexed || len(z.idx) > n/2+1 {
-				return z.appendPlain(dst, c)
+				return z.encodePlain(c)
 			}
 			k = uint32(len(z.idx))
 			z.idx[string(v)] = k
@@ -363,13 +362,13 @@ func (z *codec) appendStrings(dst []byte, c *column) []byte {
 		index[i] = uint64(k)
 	}
 	if len(dict.ends) == 1 {
-		return append(append(dst, strConstant), dict.data...)
+		return append([]byte{strConstant}, dict.data...)
 	}
 	if len(dict.ends) > n/2 {
-		return z.appendPlain(dst, c)
+		return z.encodePlain(c)
 	}
-	d := z.appendPlain(nil, &dict)
-	dst = binary.AppendUvarint(append(dst, strIndexed), uint64(len(dict.ends)))
+	d := z.encodePlain(&dict)
+	dst := binary.AppendUvarint([]byte{strIndexed}, uint64(len(dict.ends)))
 	dst = binary.AppendUvarint(dst, uint64(len(d)))
 	dst = append(dst, d...)
 	return z.appendNums(dst, index)
@@ -378,7 +377,7 @@ func (z *codec) appendStrings(dst []byte, c *column) []byte {
 // zstdMin is how many bytes are worth a zstd frame.
 const zstdMin = 64
 
-func (z *codec) appendPlain(dst []byte, c *column) []byte {
+func (z *codec) encodePlain(c *column) []byte {
 	lengths := make([]uint64, len(c.ends))
 	last := uint32(0)
 	for i, e := range c.ends {
@@ -395,7 +394,7 @@ func (z *codec) appendPlain(dst []byte, c *column) []byte {
 			kind, data = strZstd, packed
 		}
 	}
-	dst = binary.AppendUvarint(append(dst, kind), uint64(len(l)))
+	dst := binary.AppendUvarint([]byte{kind}, uint64(len(l)))
 	return append(append(dst, l...), data...)
 }
 
@@ -441,7 +440,7 @@ func (z *codec) strings(b []byte, n int) (column, error) {
 		if err != nil {
 			return c, err
 		}
-		lengths, _, err := z.nums(enc, n)
+		lengths, err := nums(enc, n)
 		if err != nil {
 			return c, err
 		}
@@ -482,7 +481,7 @@ func (z *codec) indexedStrings(b []byte, n int) (column, error) {
 	if err != nil {
 		return c, err
 	}
-	at, _, err := z.nums(index, n)
+	at, err := nums(index, n)
 	if err != nil {
 		return c, err
 	}
@@ -509,11 +508,11 @@ func (z *codec) load(c *column, n int) error {
 		return nil
 	}
 	if c.enc[0] <= numIndexed {
-		nums, _, err := z.nums(c.enc, n)
+		v, err := nums(c.enc, n)
 		if err != nil {
 			return err
 		}
-		c.nums, c.enc = nums, nil
+		c.nums, c.enc = v, nil
 		return nil
 	}
 	dec, err := z.strings(c.enc, n)

@@ -60,7 +60,7 @@ func FuzzReadSegment(f *testing.F) {
 
 // readAll reads all that a block has.
 func readAll(b *block, z *codec) {
-	r := newReader(z, newHeaderCache(cacheBytes))
+	r := newReader(z, newHeaderCache())
 	for i := range b.footer.Groups {
 		g, err := b.groupHeader(i, z)
 		if err != nil {
@@ -178,7 +178,7 @@ func FuzzStore(f *testing.F) {
 			for _, k := range distinct(fromHead) {
 				want = append(want, fromHead[k])
 			}
-			if got := blk.trace(id, newReader(z, newHeaderCache(cacheBytes)), nil); !slices.Equal(wholes(want), wholes(got)) {
+			if got := blk.trace(id, newReader(z, newHeaderCache()), nil); !slices.Equal(wholes(want), wholes(got)) {
 				t.Fatalf("a block reads otherwise than a head:\n%+v\n%+v", want, got)
 			}
 		}

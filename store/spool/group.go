@@ -150,8 +150,8 @@ func (g *groupWriter) link() {
 	var byID map[trace.SpanID]int32
 	if len(g.nodes) > few {
 		byID = make(map[trace.SpanID]int32, len(g.nodes))
-		for i := len(g.nodes) - 1; i >= 0; i-- {
-			byID[g.nodes[i].at.id] = int32(i)
+		for i, v := range slices.Backward(g.nodes) {
+			byID[v.at.id] = int32(i)
 		}
 	}
 	for i := range g.nodes {
@@ -342,16 +342,16 @@ func appendDictionaries(z *codec, dst []byte, r *rows) []byte {
 		urls.addBytes([]byte(r.resources[i].schemaURL))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.resources)))
-	dst = appendSized(dst, z.appendPlain(nil, &bodies))
-	dst = appendSized(dst, z.appendStrings(nil, &urls))
+	dst = appendSized(dst, z.encodePlain(&bodies))
+	dst = appendSized(dst, z.encodeStrings(&urls))
 	bodies, urls = column{}, column{}
 	for i := range r.scopes {
 		bodies.addBytes([]byte(r.scopes[i].body))
 		urls.addBytes([]byte(r.scopes[i].schemaURL))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.scopes)))
-	dst = appendSized(dst, z.appendPlain(nil, &bodies))
-	dst = appendSized(dst, z.appendStrings(nil, &urls))
+	dst = appendSized(dst, z.encodePlain(&bodies))
+	dst = appendSized(dst, z.encodeStrings(&urls))
 	var b []byte
 	for _, s := range r.shapes {
 		b = s.append(b)
@@ -390,15 +390,15 @@ func (s *shapeRows) encode(z *codec, dst []byte) []byte {
 	add(z.appendNums(nil, s.start.nums))
 	add(z.appendNums(nil, s.duration.nums))
 	add(z.appendNums(nil, s.resource.nums))
-	add(z.appendStrings(nil, &s.rest))
+	add(z.encodeStrings(&s.rest))
 	if s.wide {
-		add(z.appendStrings(nil, &s.names))
+		add(z.encodeStrings(&s.names))
 	}
 	for i := range s.attrs {
 		if isNumber(s.keys[i].typ) {
 			add(z.appendNums(nil, s.attrs[i].nums))
 		} else {
-			add(z.appendStrings(nil, &s.attrs[i]))
+			add(z.encodeStrings(&s.attrs[i]))
 		}
 	}
 	dst = binary.AppendUvarint(dst, uint64(count))

@@ -177,11 +177,11 @@ func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	for i := range g.traces {
 		copy(g.traces[i].id[:], c.take(16))
 	}
-	starts, _, err := z.nums(c.sized(), n)
+	starts, err := nums(c.sized(), n)
 	if err != nil {
 		return err
 	}
-	templates, _, err := z.nums(c.sized(), n)
+	templates, err := nums(c.sized(), n)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	k := len(g.shapes)
 	var dir [4][]uint64 // rows, offsets, lengths, sums
 	for i := range dir {
-		if dir[i], _, err = z.nums(c.sized(), k); err != nil {
+		if dir[i], err = nums(c.sized(), k); err != nil {
 			return err
 		}
 	}

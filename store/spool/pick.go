@@ -104,7 +104,7 @@ func deltaAt(b []byte, i, n int) (uint64, bool) {
 	if k <= 0 {
 		return 0, false
 	}
-	d, _, ok := unpack(b[k:], n-1)
+	d, ok := unpack(b[k:], n-1)
 	if !ok {
 		return 0, false
 	}
@@ -207,7 +207,7 @@ func plainAt(p plain, i, n int) ([]byte, error) {
 		}
 		lo, length = uint64(i)*l, l
 	} else {
-		all, _, err := (*codec)(nil).nums(p.lengths, n)
+		all, err := nums(p.lengths, n)
 		if err != nil {
 			return nil, err
 		}

@@ -68,7 +68,7 @@ func TestValueOfColumn(t *testing.T) {
 			for i := range n {
 				c.addBytes([]byte(make(i)))
 			}
-			e := column{enc: z.appendStrings(nil, &c)}
+			e := column{enc: z.encodeStrings(&c)}
 			kinds[e.enc[0]] = true
 			for _, i := range r.Perm(n) {
 				if got, err := z.value(&e, i, n); err != nil || string(got) != string(c.bytes(i)) {
@@ -93,12 +93,12 @@ func FuzzPick(f *testing.F) {
 	for i := range 100 {
 		c.addBytes(fmt.Appendf(nil, "value %d", i%7))
 	}
-	f.Add(z.appendStrings(nil, &c), 100)
+	f.Add(z.encodeStrings(&c), 100)
 	f.Fuzz(func(t *testing.T, enc []byte, n int) {
 		if n < 1 || n > 1000 || len(enc) == 0 {
 			return
 		}
-		all, _, err := z.nums(enc, n)
+		all, err := nums(enc, n)
 		for i := range n {
 			if got, e := numAt(enc, i, n); err == nil && (e != nil || got != all[i]) {
 				t.Fatalf("number %d is %d, %v; all of them say %d", i, got, e, all[i])

@@ -218,8 +218,7 @@ func (s *Spool) replaySegment(path string, heads []*head) error {
 
 // inFile names the file in an error that does not.
 func inFile(path string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, err)

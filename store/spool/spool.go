@@ -103,7 +103,7 @@ func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*
 	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
-	s.headers = newHeaderCache(cacheBytes)
+	s.headers = newHeaderCache()
 	s.metrics = newMetrics(reg, s)
 	for _, dir := range []string{cfg.Dir, s.walDir(), s.blockDir()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
