@@ -123,8 +123,7 @@ func launch(binary, command, dir string, flags []string) (*Server, error) {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
 	s := &Server{Dir: dir, cmd: exec.Command(binary, append(args, flags...)...), done: make(chan struct{})}
-	// The server must not outlive a test process that is killed.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = Child()
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -132,7 +131,7 @@ func (k *killer) killEarly() {
 		"serve", "--data", k.dir, "--listen.otlp_grpc", "127.0.0.1:0", "--listen.otlp_http", "127.0.0.1:0", "--listen.zipkin", "",
 		"--listen.query", "127.0.0.1:0", "--listen.admin", "",
 	}, small()...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = testkit.Child()
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
