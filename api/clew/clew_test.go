@@ -231,7 +231,9 @@ func TestErrors(t *testing.T) {
 		"traces/" + sampleID() + "/rows":             `400 invalid from="" and to=""; want 0 <= from <= to <= 8, at most 200 rows`,
 		"traces/" + sampleID() + "/rows?from=0&to=9": `400 invalid from="0" and to="9"`,
 		"traces/" + sampleID() + "/rows?from=2&to=1": `400 invalid`,
+
 		"traces/" + sampleID() + "/rows?from=0&to=1&version=6": `404 not_found the trace has grown to 7 spans since; load its columns again`,
+
 		"nothing": `404 not_found there is no call GET /api/v1/nothing; see docs/http-api.md`,
 	} {
 		status, raw := s.get(t, "/api/v1/"+path)
