@@ -108,9 +108,6 @@ func (s *Shop) serve() error {
 	return nil
 }
 
-// Services returns how many services there are.
-func (s *Shop) Services() int { return len(s.all) }
-
 // URL returns the address of the shop's site.
 func (s *Shop) URL() string { return "http://" + s.frontend.address() }
 

@@ -38,9 +38,6 @@ func (r *JSON) Err() error {
 	return r.err
 }
 
-// At returns the byte at which the reader is.
-func (r *JSON) At() int { return r.at }
-
 // Fail makes an error of what was just read, unless there was one before.
 func (r *JSON) Fail(format string, args ...any) bool {
 	if r.err == nil {

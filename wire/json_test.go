@@ -98,8 +98,8 @@ func FuzzSkip(f *testing.F) {
 			}
 			t.Fatalf("valid JSON: %v; the reader says %v", valid, r.Err())
 		}
-		if r.Err() != nil && (r.At() > len(in) || len(r.Err().Error()) > 300) {
-			t.Fatalf("error at %d of %d: %v", r.At(), len(in), r.Err())
+		if r.Err() != nil && (r.at > len(in) || len(r.Err().Error()) > 300) {
+			t.Fatalf("error at %d of %d: %v", r.at, len(in), r.Err())
 		}
 		var want string
 		if utf8.Valid(in) && json.Unmarshal(in, &want) == nil {

@@ -119,7 +119,15 @@ func TestWholeTrace(t *testing.T) {
 	}
 	s := server(t, testkit.Sample())
 	_, body := s.get(t, "/api/v1/traces/"+sampleID())
-	got, err := otlp.DecodeJSON(body)
+	raw, err := otlp.AppendBinary(nil, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch trace.Batch
+	if err := batch.Index(raw, trace.DefaultLimits()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := batch.Decode()
 	if err != nil {
 		t.Fatal(err)
 	}

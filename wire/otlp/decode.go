@@ -19,20 +19,6 @@ import (
 	"github.com/clewtrace/clew/wire"
 )
 
-// DecodeJSON reads an ExportTraceServiceRequest in OTLP/JSON. Spans over trace.DefaultLimits are left out. Errors are of kind Invalid
-// and say where.
-func DecodeJSON(b []byte) ([]trace.Span, error) {
-	raw, err := AppendBinary(nil, b)
-	if err != nil {
-		return nil, err
-	}
-	var batch trace.Batch
-	if err := batch.Index(raw, trace.DefaultLimits()); err != nil {
-		return nil, err
-	}
-	return batch.Decode()
-}
-
 // AppendBinary appends an ExportTraceServiceRequest, given in OTLP/JSON, in its binary form, which is never the longer of the two.
 // What breaks a limit of trace.Batch breaks it there, too: an ID that is not hexadecimal is left out, so that its span alone is
 // refused. Errors are of kind Invalid and say where.

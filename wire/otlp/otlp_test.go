@@ -51,7 +51,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	if !json.Valid(b) {
 		t.Fatalf("not JSON: %s", b)
 	}
-	got, err := DecodeJSON(b)
+	got, err := decodeJSON(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestDecodeJSONForms(t *testing.T) {
 	in := `{"unknown":[1,{"x":2}],"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174",
 		"startTimeUnixNano":1544712660000000000,"endTimeUnixNano":"1544712661000000000","kind":"SPAN_KIND_SERVER","status":{"code":"STATUS_CODE_ERROR"},
 		"attributes":[{"key":"n","value":{"intValue":7}},{"key":"m","value":{"intValue":"8"}},{"key":"d","value":{"doubleValue":"NaN"}},{"key":"b","value":{"bytesValue":"_-8"}}]}]}]}]}`
-	spans, err := DecodeJSON([]byte(in))
+	spans, err := decodeJSON([]byte(in))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestDecodeJSONErrors(t *testing.T) {
 		`{"resourceSpans":[{"resource":{"attributes":[{"value":{"bytesValue":"*"}}]}}]}`:    "bytesValue is not base64",
 		`{"resourceSpans":[{"resource":{"attributes":[{"value":{"intValue":"9e18.5"}}]}}]}`: "is not a 64-bit number",
 	} {
-		_, err := DecodeJSON([]byte(in))
+		_, err := decodeJSON([]byte(in))
 		if trace.KindOf(err) != trace.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v; want %q in it", in, err, want)
 		}

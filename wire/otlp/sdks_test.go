@@ -15,7 +15,7 @@ func TestDecodeLibrarySpans(t *testing.T) {
 		"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET /hello","kind":2,
 		"startTimeUnixNano":1795540312754819000,"endTimeUnixNano":1795540312812121000,"status":{"code":0}}],
 		"instrumentationLibrary":{"name":"@opentelemetry/instrumentation-http","version":"0.24.0"}}]}]}`
-	spans, err := DecodeJSON([]byte(body))
+	spans, err := decodeJSON([]byte(body))
 	if err != nil || len(spans) != 1 {
 		t.Fatalf("%d spans, %v; want 1", len(spans), err)
 	}
@@ -35,7 +35,7 @@ func TestDecodeHugeInt(t *testing.T) {
 		"-9223372036854776000":    trace.Int(math.MinInt64),
 		"-1e+19":                  trace.Double(-1e19),
 	} {
-		spans, err := DecodeJSON([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",
+		spans, err := decodeJSON([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",
 			"startTimeUnixNano":"1795540312754819000","endTimeUnixNano":"1795540312754819000","attributes":[{"key":"n","value":{"intValue":` + text + `}}]}]}]}]}`))
 		if err != nil || len(spans) != 1 {
 			t.Errorf("%s: %d spans, %v", text, len(spans), err)
