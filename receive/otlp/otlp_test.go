@@ -99,10 +99,15 @@ func (f *fixture) counted(t *testing.T) map[string]string {
 	return changed
 }
 
-// expect holds which counters have changed since the last time, and to what: "refused_spans http too_old": "1".
+// expect holds which counters have changed since the last time, and to what: "refused_spans http too_old": "1". gRPC counts some
+// refusals only when the client has its answer, so that it waits for them.
 func (f *fixture) expect(t *testing.T, name string, want map[string]string) {
 	t.Helper()
-	if got := f.counted(t); !maps.Equal(got, want) {
+	got := f.counted(t)
+	for deadline := time.Now().Add(10 * time.Second); !maps.Equal(got, want) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		maps.Copy(got, f.counted(t))
+	}
+	if !maps.Equal(got, want) {
 		t.Errorf("%s: counted %v; want %v", name, got, want)
 	}
 }
