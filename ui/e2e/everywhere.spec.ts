@@ -64,28 +64,38 @@ test("everything is under the prefix: files, calls, links and deep links", async
   expect(paths.filter((p) => !p.startsWith("/clew/"))).toEqual([]);
 });
 
-test("a server that is gone is missed, and the page goes on when it is back", async ({ page }) => {
-  test.slow();
-  const own = await serve();
-  const patient = { timeout: 20_000 };
-  try {
-    await send(own, traceId(1), checkout);
-    await page.goto(own.url + "/search");
-    await expect(page.getByRole("status").filter({ hasText: "1 trace" })).toBeVisible();
-    await own.restart(async () => {
-      await page
-        .getByRole("link", { name: /POST \/checkout/ })
-        .first()
-        .click();
-      await expect(page.getByRole("alert")).toContainText("Clew does not answer", patient);
-      await expect(page.getByRole("status").filter({ hasText: "Clew does not answer" })).toBeVisible(patient);
-    });
-    await expect(page.getByRole("treegrid")).toContainText("Charge", patient);
-    await expect(page.getByText("Clew does not answer")).toHaveCount(0, patient);
-  } finally {
-    await own.stop();
-  }
-});
+for (const part of ["has", "does not have"])
+  test(`a server that is gone is missed by a page that ${part} all its parts, and it goes on when it is back`, async ({
+    page,
+  }) => {
+    test.slow();
+    const own = await serve();
+    const patient = { timeout: 20_000 };
+    const tracePart = /\/assets\/trace-.*\.js$/;
+    try {
+      await send(own, traceId(1), checkout);
+      if (part === "does not have") await page.route(tracePart, (r) => r.abort());
+      const asked = page
+        .waitForEvent("requestfinished", { predicate: (r) => tracePart.test(r.url()), ...patient })
+        .catch(() => {});
+      await page.goto(own.url + "/search");
+      await expect(page.getByRole("status").filter({ hasText: "1 trace" })).toBeVisible();
+      if (part === "has") await asked;
+      await own.restart(async () => {
+        await page
+          .getByRole("link", { name: /POST \/checkout/ })
+          .first()
+          .click();
+        await expect(page.getByRole("alert")).toContainText("Clew does not answer", patient);
+        await expect(page.getByRole("status").filter({ hasText: "Clew does not answer" })).toBeVisible(patient);
+        await page.unrouteAll();
+      });
+      await expect(page.getByRole("treegrid")).toContainText("Charge", patient);
+      await expect(page.getByText("Clew does not answer")).toHaveCount(0, patient);
+    } finally {
+      await own.stop();
+    }
+  });
 
 test("a copy works without the clipboard interface, which plain http on another machine does not have", async ({ page }) => {
   await page.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));

@@ -78,13 +78,15 @@ export class ApiError extends Error {
   }
 }
 
+export const unreachable = () => new ApiError(0, "unreachable", "Clew does not answer. Is the process running?");
+
 async function call(path: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(new URL(path, document.baseURI), { signal });
   } catch (e) {
     if (e instanceof DOMException && e.name === "AbortError") throw e;
-    throw new ApiError(0, "unreachable", "Clew does not answer. Is the process running?");
+    throw unreachable();
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => null);

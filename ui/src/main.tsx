@@ -11,7 +11,7 @@ import {
 } from "@tanstack/react-router";
 import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError, getStatus } from "./api";
+import { ApiError, getStatus, unreachable } from "./api";
 import "./tokens.css";
 // After the tokens, some of which it changes for narrow windows.
 import "./base.css";
@@ -19,8 +19,17 @@ import { State } from "./parts";
 import { Shell } from "./shell";
 import { formatQuery, parseQuery, readSearch, readTrace, type Raw } from "./url";
 
-const searchPage = () => import("./pages/search");
-const tracePage = () => import("./pages/trace");
+// A part that cannot be loaded is one of a server that is away, or was replaced by another version. By the browser's own error the
+// router would reload at once, into a browser's page without Clew.
+const part =
+  <T,>(load: () => Promise<T>) =>
+  () =>
+    load().catch(() => {
+      throw unreachable();
+    });
+const firstPage = part(() => import("./pages/first"));
+const searchPage = part(() => import("./pages/search"));
+const tracePage = part(() => import("./pages/trace"));
 
 const root = createRootRoute({
   component: Shell,
@@ -34,7 +43,7 @@ const root = createRootRoute({
 const first = createRoute({
   getParentRoute: () => root,
   path: "/",
-  component: lazyRouteComponent(() => import("./pages/first"), "FirstPage"),
+  component: lazyRouteComponent(firstPage, "FirstPage"),
   // A store that has spans has nothing to introduce.
   beforeLoad: async () => {
     const status = await getStatus().catch(() => undefined);
@@ -71,9 +80,8 @@ const zipkinTrace = createRoute({
   },
 });
 
-// A part of the page that cannot be loaded is one of a server that is away, or was replaced by another version.
 function Stumbled({ error }: ErrorComponentProps) {
-  const missing = /import|module script|fetch/i.test(String(error));
+  const missing = error instanceof ApiError;
   useEffect(() => {
     if (!missing) return;
     const timer = setInterval(
