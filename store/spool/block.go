@@ -49,7 +49,7 @@ type Footer struct {
 }
 
 type groupInfo struct {
-	Offset         int64
+	Offset, Length int64   // of the group
 	Header         Section // within the group
 	Spans, Traces  int
 	First, Last    uint64 // starts of the first and the last trace
@@ -279,7 +279,7 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 	return out
 }
 
-// blockWriter writes a block. Traces must be added in order of their start.
+// blockWriter writes a block. Traces must be added in order of their start; groups that are copied may be of any time.
 type blockWriter struct {
 	path    string // the final name
 	disk    *disk
@@ -333,29 +333,38 @@ func (w *blockWriter) flush() error {
 		return nil
 	}
 	info := groupInfo{
-		Offset: w.at, Spans: g.copy.dst.spans, Traces: len(g.traces),
+		Spans: g.copy.dst.spans, Traces: len(g.traces),
 		First: g.traces[0].start, Last: g.traces[0].start, Oldest: g.oldest, Newest: g.newest,
 	}
 	for i := range g.traces { // parts of a trace that was split may be out of order
 		info.First, info.Last = min(info.First, g.traces[i].start), max(info.Last, g.traces[i].start)
-		w.entries = append(w.entries, indexEntry{idHash(g.traces[i].id), uint32(w.footer.Traces) + uint32(i)})
 	}
 	if err := g.copy.dst.operations(w.names); err != nil {
 		return err
 	}
 	w.buf, info.Header = g.encode(w.z, w.buf[:0])
-	if err := w.write(w.buf); err != nil {
+	w.group = newGroupWriter(g.copy.dst.sizes())
+	w.group.limit = g.limit
+	return w.copyGroup(info, g.traces, w.buf)
+}
+
+// copyGroup writes an encoded group, described by info but for its place, and its traces into the index.
+func (w *blockWriter) copyGroup(info groupInfo, traces []groupTrace, raw []byte) error {
+	info.Offset, info.Length = w.at, int64(len(raw))
+	if err := w.write(raw); err != nil {
 		return err
 	}
 	f := &w.footer
-	if f.Oldest == 0 || g.oldest < f.Oldest {
-		f.Oldest = g.oldest
+	for i := range traces {
+		w.entries = append(w.entries, indexEntry{idHash(traces[i].id), uint32(f.Traces) + uint32(i)})
 	}
-	f.Newest = max(f.Newest, g.newest)
+	if f.Oldest == 0 || info.Oldest < f.Oldest {
+		f.Oldest = info.Oldest
+	}
+	f.Newest = max(f.Newest, info.Newest)
 	f.Spans += int64(info.Spans)
 	f.Traces += int64(info.Traces)
 	f.Groups = append(f.Groups, info)
-	w.group = newGroupWriter(g.copy.dst.sizes())
 	return nil
 }
 

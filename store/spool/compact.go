@@ -19,7 +19,9 @@ const (
 	maxMergeRange   = 24 * time.Hour
 )
 
-func tier(spans int64) int { return bits.Len64(uint64(spans)/groupSpans) / 2 }
+func (s *Spool) tier(b *block) int {
+	return bits.Len64(uint64(b.footer.Spans)/uint64(s.cfg.groupSpans)) / 2
+}
 
 // pick returns blocks to merge, or nil: the newest run of neighbours in time of one tier.
 func (s *Spool) pick() []*block {
@@ -33,7 +35,7 @@ func (s *Spool) pick() []*block {
 	}
 	byTier := map[int][]*block{}
 	for _, b := range blocks {
-		t := tier(b.footer.Spans)
+		t := s.tier(b)
 		run := byTier[t]
 		total, oldest := b.footer.Spans, b.footer.Oldest
 		for _, r := range run {
@@ -101,38 +103,25 @@ type place struct {
 	index int
 }
 
+// merge writes one block of several. Groups that are large, and whose traces no other block has, are copied as they are: of a
+// store's spans most are never decoded again. What is left is written anew: small groups, and traces that are in several.
 func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	m := &merger{from: from, reader: newReader(z, nil)}
-	places, err := m.places()
-	if err != nil {
+	m := &merger{ctx: ctx, from: from, reader: newReader(z, nil), large: s.cfg.groupSpans / 2}
+	if err := m.survey(); err != nil {
 		return nil, err
 	}
-	number, path := s.newBlock()
-	w, err := createBlock(s.disk, path, z)
+	number, w, err := s.newBlock(z)
 	if err != nil {
 		return nil, err
 	}
 	defer w.abort()
-	for len(places) > 0 {
-		n := 1
-		for n < len(places) && places[n].id == places[0].id && places[n].start == places[0].start {
-			n++
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		spans, err := m.spans(places[:n])
-		if err != nil {
-			return nil, err
-		}
-		if len(spans) > 0 {
-			if err := w.add(places[0].id, spans); err != nil {
-				return nil, err
-			}
-		}
-		places = places[n:]
+	if err := m.copyWhole(w); err != nil {
+		return nil, err
+	}
+	if err := m.rewrite(w); err != nil {
+		return nil, err
 	}
 	for _, b := range from {
 		w.footer.Segment = max(w.footer.Segment, b.footer.Segment)
@@ -145,40 +134,116 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	return w.open(number, s.damaged)
 }
 
-// merger reads the traces of several blocks in order.
+// merger reads the groups of several blocks.
 type merger struct {
+	ctx    context.Context
 	from   []*block
 	reader *reader
+	large  int       // spans of a group that would hardly get better by being put together with others
+	whole  []groupAt // to be copied as they are
+	places []place   // of the traces to be written anew, in order
 }
 
-// places returns where all traces lie, those of one trace together and with the start of its earliest part.
-func (m *merger) places() ([]place, error) {
-	var all []place
-	for i, b := range m.from {
+// survey finds out which groups can be copied, and where the traces of the others lie: those of one trace together, with the
+// start of its earliest part.
+func (m *merger) survey() error {
+	type seen struct {
+		group int // in groups, of the part that was found first
+		start uint64
+	}
+	var groups []groupAt
+	var heads []*groupHeader
+	var apart []bool // by group: it has a trace that another block has, too
+	byID := map[trace.ID]seen{}
+	for _, b := range m.from {
 		for k := range b.footer.Groups {
-			g, err := b.groupHeader(k, m.reader.z)
+			if err := m.ctx.Err(); err != nil {
+				return err
+			}
+			h, err := b.groupHeader(k, m.reader.z)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			for t := range g.traces {
-				all = append(all, place{g.traces[t].id, g.traces[t].start, i, k, t})
+			n := len(groups)
+			groups, heads, apart = append(groups, groupAt{b, k}), append(heads, h), append(apart, false)
+			for i := range h.traces {
+				t := &h.traces[i]
+				first, ok := byID[t.id]
+				if !ok {
+					first = seen{n, t.start}
+				}
+				if groups[first.group].block != b { // parts within a block were split for their size
+					apart[n], apart[first.group] = true, true
+				}
+				first.start = min(first.start, t.start)
+				byID[t.id] = first
 			}
 		}
 	}
-	byID := make(map[trace.ID]uint64, len(all))
-	for _, p := range all {
-		if start, ok := byID[p.id]; !ok || p.start < start {
-			byID[p.id] = p.start
+	for n, g := range groups {
+		if !apart[n] && (g.info().Spans >= m.large || g.info().Length >= groupBytes/8) {
+			m.whole = append(m.whole, g)
+			continue
+		}
+		block := slices.Index(m.from, g.block)
+		for i := range heads[n].traces {
+			id := heads[n].traces[i].id
+			m.places = append(m.places, place{id, byID[id].start, block, g.index, i})
 		}
 	}
-	for i := range all {
-		all[i].start = byID[all[i].id]
-	}
-	slices.SortFunc(all, func(a, b place) int {
+	slices.SortFunc(m.places, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), slices.Compare(a.id[:], b.id[:]),
 			cmp.Compare(a.block, b.block), cmp.Compare(a.group, b.group), cmp.Compare(a.index, b.index))
 	})
-	return all, nil
+	return nil
+}
+
+// copyWhole copies groups as they are, having checked every byte (I8).
+func (m *merger) copyWhole(w *blockWriter) error {
+	for _, at := range m.whole {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
+		h, raw, err := at.block.groupBytes(at.index, m.reader.z)
+		if err != nil {
+			return err
+		}
+		if err := w.copyGroup(*at.info(), h.traces, raw); err != nil {
+			return err
+		}
+	}
+	for _, b := range m.from {
+		for service, ops := range b.footer.Operations {
+			for _, op := range ops {
+				w.names.add(service, op.Name, op.Kind)
+			}
+		}
+	}
+	return nil
+}
+
+// rewrite writes the traces that are left.
+func (m *merger) rewrite(w *blockWriter) error {
+	for places := m.places; len(places) > 0; {
+		n := 1
+		for n < len(places) && places[n].id == places[0].id {
+			n++
+		}
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
+		spans, err := m.spans(places[:n])
+		if err != nil {
+			return err
+		}
+		if len(spans) > 0 {
+			if err := w.add(places[0].id, spans); err != nil {
+				return err
+			}
+		}
+		places = places[n:]
+	}
+	return nil
 }
 
 func (m *merger) spans(places []place) ([]at, error) {

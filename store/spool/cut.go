@@ -81,19 +81,23 @@ func (s *Spool) replace(change func(next *state)) {
 	s.cutDone.Broadcast()
 }
 
-func (s *Spool) newBlock() (number uint64, path string) {
+// newBlock begins a block with the next number.
+func (s *Spool) newBlock(z *codec) (number uint64, w *blockWriter, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	number = s.nextBlock
 	s.nextBlock++
-	return number, blockPath(s.blockDir(), number)
+	s.mu.Unlock()
+	w, err = createBlock(s.disk, blockPath(s.blockDir(), number), z)
+	if err == nil {
+		w.group.limit = s.cfg.groupSpans
+	}
+	return number, w, err
 }
 
 func (s *Spool) writeHead(h *head) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	number, path := s.newBlock()
-	w, err := createBlock(s.disk, path, z)
+	number, w, err := s.newBlock(z)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type groupWriter struct {
 	oldest    uint64         // of the spans' starts
 	newest    uint64
 
+	limit   int // of spans
 	nodes   []node
 	key     []byte
 	dropped int // duplicates
@@ -49,11 +50,11 @@ type template struct {
 }
 
 func newGroupWriter(expect sizes) *groupWriter {
-	return &groupWriter{copy: newCopier(expect), templates: map[string]uint32{}}
+	return &groupWriter{copy: newCopier(expect), templates: map[string]uint32{}, limit: groupSpans}
 }
 
 func (g *groupWriter) full() bool {
-	return g.copy.dst.spans >= groupSpans || g.copy.dst.bytes >= groupBytes
+	return g.copy.dst.spans >= g.limit || g.copy.dst.bytes >= groupBytes
 }
 
 type node struct {
@@ -65,7 +66,7 @@ type node struct {
 	position int32  // in the order, -1: not yet placed
 }
 
-// add adds the spans of a trace. Of exact duplicates one is kept. More than groupSpans spans are added as several
+// add adds the spans of a trace. Of exact duplicates one is kept. More spans than fit are added as several
 // parts of the trace; the caller asks full() between traces only.
 func (g *groupWriter) add(id trace.ID, spans []at) error {
 	spans, err := g.unique(id, spans)
@@ -77,7 +78,7 @@ func (g *groupWriter) add(id trace.ID, spans []at) error {
 		return err
 	}
 	for len(order) > 0 {
-		n := min(len(order), groupSpans)
+		n := min(len(order), g.limit)
 		if err := g.addPart(id, order[:n]); err != nil {
 			return err
 		}

@@ -166,6 +166,31 @@ func (b *block) groupHeader(i int, z *codec) (*groupHeader, error) {
 	return g, nil
 }
 
+// groupBytes reads a whole group and checks all of it.
+func (b *block) groupBytes(i int, z *codec) (*groupHeader, []byte, error) {
+	h, err := b.groupHeader(i, z)
+	if err != nil {
+		return nil, nil, err
+	}
+	info := &b.footer.Groups[i]
+	if info.Length < 0 || info.Length > b.size || info.Offset > b.size-info.Length {
+		return nil, nil, b.lost(info.Offset, errHeader)
+	}
+	raw := make([]byte, info.Length)
+	if _, err := b.file.ReadAt(raw, info.Offset); err != nil {
+		return nil, nil, err
+	}
+	for _, s := range append([]Section{info.Header}, h.sections...) {
+		if s.Length < 0 || s.Offset < 0 || s.Length > info.Length || s.Offset > info.Length-s.Length {
+			return nil, nil, b.lost(info.Offset+s.Offset, errHeader)
+		}
+		if checksum(raw[s.Offset:s.Offset+s.Length]) != s.Sum {
+			return nil, nil, b.lost(info.Offset+s.Offset, trace.Errorf(trace.Corrupt, "checksum of %d bytes is wrong", s.Length))
+		}
+	}
+	return h, raw, nil
+}
+
 var errHeader = trace.Errorf(trace.Corrupt, "broken group header")
 
 func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {

@@ -26,6 +26,8 @@ type Config struct {
 	HeadBytes      int64         // memory of a head, about, at which it is cut to a block
 	HeadAge        time.Duration // age at which a head is cut, however small
 	BlockSpans     int64         // blocks are merged up to this many spans
+
+	groupSpans int // instead of the constant, for tests
 }
 
 // Default returns the settings that suit one machine: a week, and a head of 128 MiB.
@@ -99,6 +101,9 @@ func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, erro
 func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.groupSpans == 0 {
+		cfg.groupSpans = groupSpans
 	}
 	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
 	s.cutDone = sync.NewCond(&s.mu)

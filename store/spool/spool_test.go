@@ -322,6 +322,9 @@ func testModel(t *testing.T, seed uint64) {
 	if seed%3 == 0 {
 		cfg.HeadBytes = 64 << 10 // cuts happen by themselves
 	}
+	if seed%2 == 0 {
+		cfg.groupSpans = 40 // merges copy groups
+	}
 	s := open(t, cfg)
 	want := model{}
 	var late []trace.Span // the ends of traces that come in another batch
@@ -455,6 +458,70 @@ func TestLargeTrace(t *testing.T) {
 		t.Errorf("%d groups", n)
 	}
 	want.check(t, s)
+}
+
+// A merge copies groups as they are, but for those that share a trace, which comes to lie in one place.
+func TestMergeCopiesGroups(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.groupSpans = 100
+	s := open(t, cfg)
+	s.stop() // nothing merges by itself
+	s.end.Wait()
+	m, want := newMaker(11), model{}
+	straddling := m.trace(10)
+	for i := range mergeBlocks {
+		part := straddling[:0:0]
+		if i < 2 {
+			part = straddling[5*i : 5*i+5]
+		}
+		appendSpans(t, s, part)
+		want.add(part)
+		for range 12 {
+			spans := m.trace(50)
+			appendSpans(t, s, spans)
+			want.add(spans)
+		}
+		s.mu.Lock()
+		s.freeze()
+		s.mu.Unlock()
+		if err := s.cutAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contents := map[uint32]bool{}
+	for _, b := range s.state.Load().blocks {
+		for i := range b.footer.Groups {
+			_, raw, err := b.groupBytes(i, newCodec())
+			if err != nil {
+				t.Fatal(err)
+			}
+			contents[checksum(raw)] = true
+		}
+	}
+	if worked, err := s.mergeOne(t.Context()); !worked || err != nil {
+		t.Fatal(worked, err)
+	}
+	b := s.state.Load().blocks[0]
+	copied := 0
+	for i := range b.footer.Groups {
+		_, raw, err := b.groupBytes(i, newCodec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if contents[checksum(raw)] {
+			copied++
+		}
+	}
+	if all := len(b.footer.Groups); copied < all/2 || copied == all {
+		t.Errorf("%d of %d groups were copied", copied, all)
+	}
+	if places := b.find(straddling[0].TraceID, newCodec()); len(places) != 1 {
+		t.Errorf("the straddling trace lies in %d places", len(places))
+	}
+	want.check(t, s)
+	for _, sc := range scans(m.r) {
+		want.checkScan(t, s, sc)
+	}
 }
 
 func TestRetention(t *testing.T) {
