@@ -22,7 +22,7 @@ const callSpans = 500_000
 func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, complete bool, err error) {
 	type pair struct{ parent, child string }
 	byPair := map[pair]*Calls{}
-	sc := trace.Scan{Range: r}
+	sc := trace.Scan{Range: r, Outline: true}
 	var rep trace.ScanReport
 	spans := 0
 	complete = true

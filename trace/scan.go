@@ -7,6 +7,9 @@ type Scan struct {
 	Range  Range    // of the matching spans' start; not a condition on the rest of the trace
 	Spans  [][]Cond // empty: every trace with a span in Range
 	Before Position // return only traces that come after this position in the order; zero: from the newest
+	// Outline says that of the traces' attributes, events and links only those are needed that Spans looks at, and the attribute
+	// "error": a store may leave the others out, and all else that only the page of a span shows.
+	Outline bool
 }
 
 // Position is a place in the one order of traces: start time descending, then trace ID ascending. The zero

@@ -179,7 +179,7 @@ func summarize(t *trace.Trace) summary {
 
 // parseSearch reads the parameters of a search. Errors name the parameter and what would be right.
 func parseSearch(r *http.Request) (query.Request, error) {
-	req := query.Request{Limit: defaultLimit}
+	req := query.Request{Limit: defaultLimit, Scan: trace.Scan{Outline: true}}
 	if err := r.ParseForm(); err != nil {
 		return req, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
 	}

@@ -105,7 +105,7 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
 	var list []string
-	req := query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}}, Limit: recent, NoCursor: true}
+	req := query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}, Outline: true}, Limit: recent, NoCursor: true}
 	_, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		for i := range t.Spans {
 			if v, ok := trace.Get(t.Spans[i].Attrs, "peer.service"); ok && t.Spans[i].Service() == service {

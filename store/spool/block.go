@@ -269,7 +269,7 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 		}
 		for _, a := range g.ats(p[1], nil) {
 			var s trace.Span
-			if err := a.span(id, &s); err != nil {
+			if err := a.span(id, r.want, &s); err != nil {
 				_ = b.lost(g.info.Offset+g.sections[a.shape].Offset, err)
 				continue
 			}

@@ -128,7 +128,7 @@ func FuzzReadGroup(f *testing.F) {
 		for row := range s.n {
 			var span trace.Span
 			a := at{src: g.rows, shape: k, row: uint32(row)}
-			_ = a.span(trace.ID{1}, &span)
+			_ = a.span(trace.ID{1}, nil, &span)
 		}
 	})
 }
@@ -170,7 +170,7 @@ func FuzzStore(f *testing.F) {
 		defer func() { _ = blk.file.Close() }()
 		for i := range h.chains {
 			id := h.chains[i].id
-			fromHead, err := h.trace(id, nil)
+			fromHead, err := h.trace(id, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

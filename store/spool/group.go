@@ -230,7 +230,7 @@ func (g *groupWriter) unique(id trace.ID, spans []at) ([]at, error) {
 	}
 	whole := make([]trace.Span, len(spans))
 	for i := range spans {
-		if err := spans[i].span(id, &whole[i]); err != nil {
+		if err := spans[i].span(id, nil, &whole[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -91,6 +91,7 @@ func (c *cursor) count(size int) int {
 type reader struct {
 	z     *codec
 	cache *headerCache // nil for a merge, which reads everything once
+	want  *want        // of traces' spans
 	open  map[groupAt]*group
 	order []groupAt // of open, least recently opened first
 }

@@ -134,7 +134,7 @@ func (h *head) start(id trace.ID) uint64 {
 }
 
 // trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
-func (h *head) trace(id trace.ID, out []trace.Span) ([]trace.Span, error) {
+func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	k, ok := h.traces[id]
@@ -143,7 +143,7 @@ func (h *head) trace(id trace.ID, out []trace.Span) ([]trace.Span, error) {
 	}
 	for _, a := range h.ats(&h.chains[k], nil) {
 		out = append(out, trace.Span{})
-		if err := a.span(id, &out[len(out)-1]); err != nil {
+		if err := a.span(id, w, &out[len(out)-1]); err != nil {
 			return nil, err
 		}
 	}

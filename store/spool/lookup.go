@@ -24,12 +24,21 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 	}
 	var err error
 	for _, h := range st.heads() {
-		if spans, err = h.trace(id, spans); err != nil {
+		if spans, err = h.trace(id, r.want, spans); err != nil {
 			return nil, err
 		}
 	}
 	if len(spans) == 0 {
 		return nil, trace.Errorf(trace.NotFound, "no trace %s", id)
+	}
+	if !repeated(spans) {
+		return &trace.Trace{ID: id, Spans: spans}, nil
+	}
+	if r.want != nil { // duplicates are told by everything they have
+		w := r.want
+		r.want = nil
+		defer func() { r.want = w }()
+		return st.trace(ctx, id, r)
 	}
 	if keep := distinct(spans); len(keep) < len(spans) {
 		out := make([]trace.Span, len(keep))
@@ -39,6 +48,26 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 		spans = out
 	}
 	return &trace.Trace{ID: id, Spans: spans}, nil
+}
+
+// repeated reports whether two spans have the same ID.
+func repeated(spans []trace.Span) bool {
+	const few = 64 // comparing all with all is faster than a map
+	if len(spans) <= few {
+		for i := range spans {
+			for j := range i {
+				if spans[i].ID == spans[j].ID {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[trace.SpanID]struct{}, len(spans))
+	for i := range spans {
+		seen[spans[i].ID] = struct{}{}
+	}
+	return len(seen) < len(spans)
 }
 
 // start returns when a trace's earliest span starts that is readable, without reading spans; the largest number if there is none.

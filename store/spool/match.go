@@ -89,7 +89,7 @@ func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test)
 func (m *matcher) whole(c *trace.Cond, s *shapeRows, i int) (bool, error) {
 	var span trace.Span
 	a := at{src: m.rows, row: uint32(i)}
-	if err := a.spanOf(s, &span); err != nil {
+	if err := a.spanOf(s, nil, &span); err != nil {
 		return false, err
 	}
 	return c.Match(&span), nil

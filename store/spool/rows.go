@@ -3,6 +3,7 @@ package spool
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -333,17 +334,17 @@ func (r *rows) loadResource(s *shapeRows) error {
 	return nil
 }
 
-// span writes a span to out.
-func (a *at) span(id trace.ID, out *trace.Span) error {
-	if err := a.spanOf(a.src.shapes[a.shape], out); err != nil {
+// span writes what is wanted of a span to out.
+func (a *at) span(id trace.ID, w *want, out *trace.Span) error {
+	if err := a.spanOf(a.src.shapes[a.shape], w, out); err != nil {
 		return err
 	}
 	out.TraceID = id
 	return nil
 }
 
-// spanOf writes a span of a shape to out, but for its trace ID. Of encoded columns it reads its own row alone.
-func (a *at) spanOf(s *shapeRows, out *trace.Span) error {
+// spanOf writes what is wanted of a span of a shape to out, but for its trace ID. Of encoded columns it reads its own row alone.
+func (a *at) spanOf(s *shapeRows, w *want, out *trace.Span) error {
 	i, z := int(a.row), a.src.z
 	duration, err := s.duration.num(i, s.n)
 	if err != nil {
@@ -367,15 +368,21 @@ func (a *at) spanOf(s *shapeRows, out *trace.Span) error {
 		}
 		out.Name = string(name)
 	}
-	if len(s.keys) > 0 {
-		out.Attrs = make([]trace.Attr, len(s.keys))
+	if w == nil && len(s.keys) > 0 {
+		out.Attrs = make([]trace.Attr, 0, len(s.keys))
 	}
 	for j := range s.keys {
+		if !w.has(s.keys[j].key) {
+			continue
+		}
 		v, err := s.attr(z, j, i)
 		if err != nil {
 			return err
 		}
-		out.Attrs[j] = trace.Attr{Key: s.keys[j].key, Value: v}
+		out.Attrs = append(out.Attrs, trace.Attr{Key: s.keys[j].key, Value: v})
+	}
+	if w != nil && !w.rest && !s.wide {
+		return nil
 	}
 	rest, err := z.value(&s.rest, i, s.n)
 	if err != nil {
@@ -400,6 +407,30 @@ func (s *shapeRows) attr(z *codec, j, i int) (trace.Value, error) {
 	}
 	return trace.DecodeAttr(typ, 0, b)
 }
+
+// want is what is needed of spans beside what all have; nil: everything.
+type want struct {
+	keys []string // of attributes
+	rest bool     // what has no column
+}
+
+// wanted returns what whoever asks for a scan needs.
+func wanted(sc *trace.Scan) *want {
+	if !sc.Outline {
+		return nil
+	}
+	w := &want{keys: []string{"error"}}
+	for _, conds := range sc.Spans {
+		for i := range conds {
+			f := conds[i].Field
+			w.rest = w.rest || f == trace.FieldEvent || f == trace.FieldTag || f == trace.FieldMark
+			w.keys = append(w.keys, conds[i].Key)
+		}
+	}
+	return w
+}
+
+func (w *want) has(key string) bool { return w == nil || slices.Contains(w.keys, key) }
 
 // A copier appends spans of other rows to its own, remembering how their shapes, resources and scopes are numbered here.
 type copier struct {

@@ -23,6 +23,7 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z, s.headers),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
 		}
+		sn.reader.want = wanted(&sc)
 		if err := sn.run(yield); err != nil {
 			yield(nil, err)
 		}
@@ -239,8 +240,7 @@ func (sn *scanner) group(at groupAt) {
 			sn.rep.Incomplete = "a damaged part of a block was left out"
 		}
 	}
-	for i := range g.traces {
-		t := &g.traces[i]
+	for i, t := range slices.Backward(g.traces) { // the heap has least to do when the newest come first
 		if sn.seen[t.id] {
 			continue
 		}

@@ -257,6 +257,9 @@ func (m model) checkScan(t *testing.T, s *Spool, sc trace.Scan) {
 			t.Fatalf("scan %+v: %v after %v", sc, p, last)
 		}
 		last = p
+		if diff := gocmp.Diff(outlines(m[tr.ID]), outlines(tr.Spans), compareValues); diff != "" {
+			t.Fatalf("scan %+v: trace %s differs (-want +got):\n%s", sc, tr.ID, diff)
+		}
 		if sc.Match(tr) {
 			got = append(got, p)
 		}
@@ -264,6 +267,21 @@ func (m model) checkScan(t *testing.T, s *Spool, sc trace.Scan) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Fatalf("scan %+v differs (-want +got):\n%s", sc, diff)
 	}
+}
+
+// outlines returns what all spans that a scan yields must have.
+func outlines(spans []trace.Span) []trace.Span {
+	out := make([]trace.Span, len(spans))
+	for i, s := range spans {
+		out[i] = trace.Span{
+			TraceID: s.TraceID, ID: s.ID, Parent: s.Parent, Flags: s.Flags, Name: s.Name, Kind: s.Kind, Start: s.Start, End: s.End,
+			Status: s.Status, Resource: s.Resource, Scope: s.Scope,
+		}
+		if s.IsError() {
+			out[i].Status = trace.StatusError
+		}
+	}
+	return sortSpans(out)
 }
 
 func scans(r *rand.Rand) []trace.Scan {
@@ -293,6 +311,7 @@ func scans(r *rand.Rand) []trace.Scan {
 		{Spans: [][]trace.Cond{{{Field: trace.FieldMark, Key: "host.name", Op: trace.OpExists}}, {{Field: trace.FieldMark, Key: "exception", Op: trace.OpExists}}}},
 	}
 	for i := range all {
+		all[i].Outline = r.IntN(2) == 0
 		if r.IntN(3) == 0 {
 			all[i].Range.From = base + uint64(r.IntN(40_000_000))
 		}
