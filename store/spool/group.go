@@ -261,7 +261,11 @@ next:
 				continue
 			}
 			a, b = trace.AppendResource(a[:0], s.Resource), trace.AppendResource(b[:0], t.Resource)
-			if string(a) == string(b) && s.Resource.SchemaURL == t.Resource.SchemaURL {
+			if string(a) != string(b) || s.Resource.SchemaURL != t.Resource.SchemaURL {
+				continue
+			}
+			a, b = trace.AppendScope(a[:0], s.Scope), trace.AppendScope(b[:0], t.Scope)
+			if string(a) == string(b) && s.Scope.SchemaURL == t.Scope.SchemaURL {
 				continue next
 			}
 		}

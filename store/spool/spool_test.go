@@ -325,87 +325,6 @@ func scans(r *rand.Rand) []trace.Scan {
 	return all
 }
 
-// TestModel does random things to a spool and holds it against a map of spans after each of them.
-func TestModel(t *testing.T) {
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			t.Parallel()
-			testModel(t, seed)
-		})
-	}
-}
-
-func testModel(t *testing.T, seed uint64) {
-	m := newMaker(seed)
-	cfg := testConfig(t)
-	if seed%3 == 0 {
-		cfg.HeadBytes = 64 << 10 // cuts happen by themselves
-	}
-	if seed%2 == 0 {
-		cfg.groupSpans = 40 // merges copy groups
-	}
-	s := open(t, cfg)
-	want := model{}
-	var late []trace.Span // the ends of traces that come in another batch
-	var last []trace.Span
-	for range 40 {
-		switch m.r.IntN(8) {
-		default:
-			var spans []trace.Span
-			for range 1 + m.r.IntN(6) {
-				tr := m.trace(1 + m.r.IntN(30))
-				if n := m.r.IntN(len(tr)); m.r.IntN(3) == 0 {
-					late = append(late, tr[n:]...)
-					tr = tr[:n]
-				}
-				spans = append(spans, tr...)
-			}
-			if len(spans) > 0 {
-				appendSpans(t, s, spans)
-				want.add(spans)
-				last = spans
-			}
-		case 0:
-			if len(late) > 0 {
-				appendSpans(t, s, late)
-				want.add(late)
-				late = nil
-			}
-		case 1: // the acknowledgement was lost and the batch comes again
-			if len(last) > 0 {
-				appendSpans(t, s, last)
-			}
-		case 2:
-			s.cutNow(t)
-		case 3:
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s = open(t, cfg)
-		case 4:
-			s.crash()
-			s = open(t, cfg)
-		}
-	}
-	want.check(t, s)
-	for _, sc := range scans(m.r) {
-		want.checkScan(t, s, sc)
-	}
-	s.cutNow(t)
-	want.check(t, s)
-	for _, sc := range scans(m.r) {
-		want.checkScan(t, s, sc)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, cfg)
-	want.check(t, s)
-	if n := dirBytes(s.walDir()); n > 1<<10 {
-		t.Errorf("after a graceful stop the log still has %d bytes", n)
-	}
-}
-
 func TestServicesAndOperations(t *testing.T) {
 	s := open(t, testConfig(t))
 	res := &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String("shop")}}}
@@ -609,5 +528,35 @@ func TestAppendAfterClose(t *testing.T) {
 	var e *trace.Error
 	if err := s.Append(context.Background(), &b); !errors.As(err, &e) || e.Kind != trace.Busy {
 		t.Errorf("append after close: %v", err)
+	}
+}
+
+// TestExactCopies holds that a span is taken for a copy of another one only if all of it is the same.
+func TestExactCopies(t *testing.T) {
+	s := open(t, testConfig(t))
+	span := smallTraces(1, 1, 1)[0][0]
+	span.Attrs = []trace.Attr{{Key: "a"}, {Key: "b"}}
+	var want []trace.Span
+	for _, change := range []func(*trace.Span){
+		func(*trace.Span) {},
+		func(s *trace.Span) { s.Scope = &trace.Scope{Name: "another"} },
+		func(s *trace.Span) { s.Scope = &trace.Scope{Name: s.Scope.Name, Version: s.Scope.Version, Attrs: s.Scope.Attrs, SchemaURL: "x"} },
+		func(s *trace.Span) { s.Resource = &trace.Resource{Attrs: s.Resource.Attrs, SchemaURL: "x"} },
+		func(s *trace.Span) { s.Resource = &trace.Resource{Attrs: s.Resource.Attrs, Dropped: 7} },
+		func(s *trace.Span) { s.Attrs = []trace.Attr{{Key: "b"}, {Key: "a"}} },
+		func(s *trace.Span) { s.Status = 3 - s.Status },
+	} {
+		altered := span
+		change(&altered)
+		want = append(want, altered)
+		appendSpans(t, s, []trace.Span{altered})
+		appendSpans(t, s, []trace.Span{altered})
+	}
+	for _, where := range []string{"head", "block"} {
+		got, err := s.Trace(t.Context(), span.TraceID, trace.Range{})
+		if err != nil || !slices.Equal(wholes(want), wholes(got.Spans)) {
+			t.Errorf("%s: %d spans, %v; want %d", where, len(got.Spans), err, len(want))
+		}
+		s.cutNow(t)
 	}
 }
