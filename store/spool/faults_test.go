@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -329,5 +330,110 @@ func TestFilesOfRemovedBlocks(t *testing.T) {
 			t.Fatalf("%d removed blocks are still open", len(gone))
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestTornWrites lets writes end half-way though the disk says they did not, as one without power-loss protection may: of the log and of blocks. What was
+// written then is lost, and reported; nothing else is, and nothing false is read.
+func TestTornWrites(t *testing.T) {
+	for _, suffix := range []string{segmentSuffix, tmpSuffix} {
+		for n := range 6 {
+			t.Run(fmt.Sprint(suffix, n), func(t *testing.T) { testTornWrite(t, suffix, n) })
+		}
+	}
+}
+
+// testTornWrite cuts the file in half in which the n-th sync finds something new.
+func testTornWrite(t *testing.T, suffix string, n int) {
+	sizes := map[string]int64{}
+	torn := ""
+	var mu sync.Mutex
+	d := &disk{fault: func(op, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if st, err := os.Stat(path); op == "sync" && strings.HasSuffix(path, suffix) && torn == "" && err == nil {
+			if n--; n < 0 {
+				torn = path
+				return os.Truncate(path, (sizes[path]+st.Size())/2)
+			}
+			sizes[path] = st.Size()
+		}
+		return nil
+	}}
+	cfg := testConfig(t)
+	reg := prometheus.NewRegistry()
+	s, err := openOn(d, cfg, slog.New(slog.DiscardHandler), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.crash)
+	traces := smallTraces(5, 12, 4)
+	for i, spans := range traces {
+		appendSpans(t, s, spans)
+		if i%2 == 1 && suffix == tmpSuffix {
+			s.mu.Lock()
+			s.freeze()
+			s.mu.Unlock()
+		}
+	}
+	if suffix == tmpSuffix {
+		for range 200 { // until all is cut, or cannot be
+			s.signal()
+			time.Sleep(time.Millisecond)
+		}
+	}
+	s.crash()
+	if torn == "" {
+		t.Fatal("nothing was torn")
+	}
+	s, err = Open(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.crash)
+	lost := 0
+	for _, spans := range traces {
+		tr, err := s.Trace(t.Context(), spans[0].TraceID, trace.Range{})
+		if trace.KindOf(err) == trace.NotFound {
+			tr = &trace.Trace{}
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if missing(t, "torn", wholes(spans), tr.Spans) > 0 {
+			lost++
+		}
+	}
+	if damaged := testutil.ToFloat64(s.metrics.damaged); lost > 2 || lost > 0 && damaged == 0 {
+		t.Errorf("%s torn: %d traces are hurt; %v damages reported", torn, lost, damaged)
+	}
+}
+
+// TestClockStepsBack holds that a clock that goes back and forth takes nothing that is young enough, and stops nothing.
+func TestClockStepsBack(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Retention = 48 * time.Hour
+	s := open(t, cfg)
+	want := model{}
+	now := time.Unix(0, int64(base))
+	for i, clock := range []time.Duration{0, -36 * time.Hour, 24 * time.Hour, -time.Hour} {
+		spans := smallTraces(uint64(i), 1, 5)[0]
+		for k := range spans {
+			spans[k].Start += uint64(clock) // the senders' clocks step, too
+			spans[k].End += uint64(clock)
+		}
+		appendSpans(t, s, spans)
+		want.add(spans)
+		s.cutNow(t)
+		if clock == 24*time.Hour { // the spans of 36 hours ago are 60 hours old now
+			delete(want, smallTraces(1, 1, 5)[0][0].TraceID)
+		}
+		if err := s.expire(now.Add(clock)); err != nil {
+			t.Fatal(err)
+		}
+		want.check(t, s)
+		want.checkScan(t, s, trace.Scan{})
+	}
+	if n := len(s.state.Load().blocks); n != 3 {
+		t.Errorf("%d blocks; want 3", n)
 	}
 }

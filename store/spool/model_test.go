@@ -34,12 +34,14 @@ type step struct {
 
 func (s step) String() string { return fmt.Sprintf("%s %x", s.kind, s.seed) }
 
-// kinds are the operations, and how often each comes.
-var kinds = []struct {
+// kind is an operation and how often it comes.
+type kind struct {
 	name  string
 	often int
 	do    func(*runner, uint64) error
-}{
+}
+
+var kinds = []kind{
 	{"append", 30, (*runner).append}, // a batch; one that a sequence has twice is a retry of which the first answer was lost
 	{"alter", 4, (*runner).alter},    // the batch of that seed, each span changed in one field: these are no copies
 	{"trace", 8, (*runner).trace},
@@ -128,13 +130,7 @@ func runSteps(dir string, steps []step, lies bool) (at int, err error) {
 		return 0, err
 	}
 	for at = range steps {
-		i := slices.IndexFunc(kinds, func(k struct {
-			name  string
-			often int
-			do    func(*runner, uint64) error
-		}) bool {
-			return k.name == steps[at].kind
-		})
+		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == steps[at].kind })
 		if i < 0 {
 			return at, fmt.Errorf("no such operation: %s", steps[at])
 		}
@@ -387,7 +383,7 @@ func (r *runner) crash(seed uint64) error {
 	if err := r.disk.losePower(rnd, old, filepath.Join(r.dir, fmt.Sprint("life", r.lives))); err != nil {
 		return err
 	}
-	<-sent
+	_ = <-sent // either way: nobody heard it
 	r.s.crash()
 	r.dirty = true
 	if err := errors.Join(os.RemoveAll(old), os.RemoveAll(r.disk.side)); err != nil {

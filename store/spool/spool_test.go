@@ -540,9 +540,9 @@ func TestExactCopies(t *testing.T) {
 	for _, change := range []func(*trace.Span){
 		func(*trace.Span) {},
 		func(s *trace.Span) { s.Scope = &trace.Scope{Name: "another"} },
-		func(s *trace.Span) { s.Scope = &trace.Scope{Name: s.Scope.Name, Version: s.Scope.Version, Attrs: s.Scope.Attrs, SchemaURL: "x"} },
-		func(s *trace.Span) { s.Resource = &trace.Resource{Attrs: s.Resource.Attrs, SchemaURL: "x"} },
-		func(s *trace.Span) { s.Resource = &trace.Resource{Attrs: s.Resource.Attrs, Dropped: 7} },
+		func(s *trace.Span) { scope := *s.Scope; scope.SchemaURL = "x"; s.Scope = &scope },
+		func(s *trace.Span) { res := *s.Resource; res.SchemaURL = "x"; s.Resource = &res },
+		func(s *trace.Span) { res := *s.Resource; res.Dropped = 7; s.Resource = &res },
 		func(s *trace.Span) { s.Attrs = []trace.Attr{{Key: "b"}, {Key: "a"}} },
 		func(s *trace.Span) { s.Status = 3 - s.Status },
 	} {
