@@ -153,6 +153,10 @@ func runSteps(dir string, steps []step, lies bool) (at int, err error) {
 func (r *runner) open() error {
 	r.cfg.Dir = filepath.Join(r.dir, fmt.Sprint("life", r.lives))
 	fail := r.disk
+	if fail != nil {
+		_, ever := fail.broken()
+		r.dirty = r.dirty || ever
+	}
 	var err error
 	if r.disk, err = newVolatile(filepath.Join(r.dir, "side", fmt.Sprint(r.lives)), filepath.Join(r.cfg.Dir, "wal"), filepath.Join(r.cfg.Dir, "blocks")); err != nil {
 		return err
@@ -317,22 +321,25 @@ func (r *runner) reopen(uint64) error {
 
 // opened opens the store again and looks at what is there: all that must be, and of may as much as there is.
 func (r *runner) opened(may spanSet) error {
-	_, ever := r.disk.broken()
-	r.dirty = r.dirty || ever
 	if err := r.open(); err != nil {
 		return err
 	}
 	if may == nil {
 		may = spanSet{}
 	}
-	if r.dirty {
-		for _, spans := range r.gone {
-			for _, s := range spans {
+	r.back(may)
+	return r.resolve(may)
+}
+
+// back adds to may what expired and may be back.
+func (r *runner) back(may spanSet) {
+	for _, spans := range r.gone {
+		for _, s := range spans {
+			if r.dirty {
 				may.add(s)
 			}
 		}
 	}
-	return r.resolve(may)
 }
 
 // resolve reads everything and takes what is there of may as given from now on.
@@ -420,6 +427,7 @@ func (r *runner) lost(before uint64) error {
 			}
 		}
 	}
+	r.back(may)
 	for id := range may {
 		got, err := r.read(id)
 		if err != nil {
@@ -453,8 +461,6 @@ func (r *runner) squeeze(seed uint64) error {
 	if err != nil && !isDiskError(err) {
 		return err
 	}
-	_, ever := r.disk.broken()
-	r.dirty = r.dirty || ever
 	if err := r.open(); err != nil {
 		return err
 	}

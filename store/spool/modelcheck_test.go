@@ -148,8 +148,8 @@ func (r *runner) page(sc trace.Scan, n int) (found []trace.Position, err error) 
 			return nil, fmt.Errorf("%v after %v", p, last)
 		}
 		last = p
-		if want := slices.Sorted(maps.Keys(r.all[tr.ID])); !slices.Equal(want, wholes(tr.Spans)) {
-			return nil, fmt.Errorf("trace %s is not whole", tr.ID)
+		if err := r.whole(tr, sc.Outline); err != nil {
+			return nil, err
 		}
 		if sc.Match(tr) {
 			found = append(found, p)
@@ -162,6 +162,30 @@ func (r *runner) page(sc trace.Scan, n int) (found []trace.Position, err error) 
 		return nil, fmt.Errorf("incomplete: %s", rep.Incomplete)
 	}
 	return found, nil
+}
+
+// whole holds a found trace against the model; of an outline its spans alone, without what is in them.
+func (r *runner) whole(tr *trace.Trace, outline bool) error {
+	want := r.all[tr.ID]
+	if !outline && !slices.Equal(slices.Sorted(maps.Keys(want)), wholes(tr.Spans)) {
+		return fmt.Errorf("trace %s is not whole", tr.ID)
+	}
+	brief := func(s *trace.Span) string {
+		return fmt.Sprint(s.ID, s.Parent, s.Start, s.End, s.Kind, s.Status, s.IsError(), s.Name, s.Service())
+	}
+	var a, b []string
+	for _, s := range want {
+		a = append(a, brief(&s))
+	}
+	for i := range tr.Spans {
+		b = append(b, brief(&tr.Spans[i]))
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	if !slices.Equal(a, b) {
+		return fmt.Errorf("outline of trace %s: (-want +got)\n%s", tr.ID, gocmp.Diff(a, b))
+	}
+	return nil
 }
 
 // names holds the lists of services and operations against the spans.
