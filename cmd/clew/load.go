@@ -59,21 +59,37 @@ func runLoad(ctx context.Context, args []string) error {
 	return err
 }
 
-// parseFlags parses the flags of a command that has no configuration file.
+// parseFlags parses the flags of a command that has no configuration file and takes no other arguments.
 func parseFlags(fs *flag.FlagSet, example string, args []string) error {
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Print(example)
-		fs.SetOutput(os.Stdout)
-		fs.PrintDefaults()
-		return err
-	case err != nil:
-		return usageError{fmt.Errorf("%w; clew help %s lists the flags", err, fs.Name())}
-	case fs.NArg() > 0:
-		return usageError{fmt.Errorf("unexpected argument %q; clew help %s lists the flags", fs.Arg(0), fs.Name())}
+	others, err := parseArguments(fs, example, args)
+	if err == nil && len(others) > 0 {
+		err = usageError{fmt.Errorf("unexpected argument %q; clew help %s lists the flags", others[0], fs.Name())}
 	}
-	return nil
+	return err
+}
+
+// parseArguments parses flags and returns the other arguments, which may stand before, between and behind them.
+func parseArguments(fs *flag.FlagSet, example string, args []string) (others []string, err error) {
+	for {
+		err := fs.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Print(example)
+			fs.SetOutput(os.Stdout)
+			fs.PrintDefaults()
+			return nil, err
+		}
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%w; clew help %s lists the flags", err, fs.Name())}
+		}
+		rest := fs.Args()
+		if len(rest) == 0 {
+			return others, nil
+		}
+		if len(args) > len(rest) && args[len(args)-len(rest)-1] == "--" { // all that follows is no flag
+			return append(others, rest...), nil
+		}
+		others, args = append(others, rest[0]), rest[1:]
+	}
 }
 
 // watch shows how far a sender is until it is done: one line drawn anew on a terminal, a line every five seconds elsewhere.

@@ -23,6 +23,7 @@ var commands = []command{
 	{"serve", "receive, store, answer and show spans", runServe},
 	{"demo", "a backend and a small shop that sends it traces", runDemo},
 	{"load", "send generated traces at a given rate", runLoad},
+	{"inspect", "show what takes the room in blocks and log segments", runInspect},
 	{"version", "print the version", runVersion},
 }
 

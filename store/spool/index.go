@@ -56,6 +56,17 @@ func appendIndex(dst []byte, entries []indexEntry) []byte {
 
 type indexPage [pageBytes]byte
 
+// read reads a page and checks it.
+func (p *indexPage) read(f io.ReaderAt, offset int64) error {
+	if _, err := f.ReadAt(p[:], offset); err != nil {
+		return &trace.Error{Kind: trace.Corrupt, Msg: "index page cannot be read", Err: err}
+	}
+	if binary.BigEndian.Uint32(p[pageBytes-4:]) != checksum(p[:pageBytes-4]) {
+		return trace.Errorf(trace.Corrupt, "checksum of index page at offset %d is wrong", offset)
+	}
+	return nil
+}
+
 func (p *indexPage) entry(i int) indexEntry {
 	b := p[i*entryBytes:]
 	return indexEntry{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])}
@@ -73,15 +84,8 @@ func (s Section) lookup(f io.ReaderAt, hash uint64) ([]uint32, error) {
 		if at == i {
 			return nil
 		}
-		off := s.Offset + int64(i)*pageBytes
-		if _, err := f.ReadAt(page[:], off); err != nil {
-			return &trace.Error{Kind: trace.Corrupt, Msg: "index page cannot be read", Err: err}
-		}
 		at = i
-		if binary.BigEndian.Uint32(page[pageBytes-4:]) != checksum(page[:pageBytes-4]) {
-			return trace.Errorf(trace.Corrupt, "checksum of index page %d is wrong", i)
-		}
-		return nil
+		return page.read(f, s.Offset+int64(i)*pageBytes)
 	}
 	guess, _ := bits.Mul64(hash, uint64(pages))
 	i := int(guess)

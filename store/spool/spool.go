@@ -105,7 +105,7 @@ func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*
 	if cfg.groupSpans == 0 {
 		cfg.groupSpans = groupSpans
 	}
-	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10}}
+	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: replayLimits()}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
 	s.headers = newHeaderCache()
@@ -133,6 +133,9 @@ func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*
 	s.signal()
 	return s, nil
 }
+
+// replayLimits bounds what a batch in the log may be: whatever was accepted once.
+func replayLimits() trace.Limits { return trace.Limits{SpanBytes: 1 << 30, Depth: 1 << 10} }
 
 func (s *Spool) walDir() string   { return filepath.Join(s.cfg.Dir, "wal") }
 func (s *Spool) blockDir() string { return filepath.Join(s.cfg.Dir, "blocks") }
