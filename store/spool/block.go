@@ -300,7 +300,7 @@ func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(nil), names: operations{}}
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}}
 	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
 		return nil, err
@@ -333,19 +333,22 @@ func (w *blockWriter) flush() error {
 		return nil
 	}
 	info := groupInfo{
-		Spans: g.copy.dst.spans, Traces: len(g.traces),
+		Spans: g.spans, Traces: len(g.traces),
 		First: g.traces[0].start, Last: g.traces[0].start, Oldest: g.oldest, Newest: g.newest,
 	}
 	for i := range g.traces { // parts of a trace that was split may be out of order
 		info.First, info.Last = min(info.First, g.traces[i].start), max(info.Last, g.traces[i].start)
 	}
-	if err := g.copy.dst.operations(w.names); err != nil {
+	g.operations(w.names)
+	var err error
+	if w.buf, info.Header, err = g.encode(w.z, w.buf[:0]); err != nil {
 		return err
 	}
-	w.buf, info.Header = g.encode(w.z, w.buf[:0])
-	w.group = newGroupWriter(g.copy.dst.sizes())
-	w.group.limit = g.limit
-	return w.copyGroup(info, g.traces, w.buf)
+	if err := w.copyGroup(info, g.traces, w.buf); err != nil {
+		return err
+	}
+	w.group = g.next()
+	return nil
 }
 
 // copyGroup writes an encoded group, described by info but for its place, and its traces into the index.

@@ -1,10 +1,10 @@
 package spool
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -26,10 +26,15 @@ import (
 //	  plain    11  the same, data compressed by zstd
 //	  hex      12  as 10, the data being hexadecimal digits in pairs
 type codec struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
-	buf []byte
-	idx map[string]uint32
+	enc  *zstd.Encoder
+	dec  *zstd.Decoder
+	seed uint64
+
+	// What gathering and encoding use again.
+	buf, body, lengths []byte
+	nums               []uint64
+	remap              []uint16
+	gathered           column
 }
 
 const (
@@ -55,7 +60,7 @@ func newCodec() *codec {
 	if err != nil { // only for wrong options
 		panic(err)
 	}
-	return &codec{dec: dec, idx: map[string]uint32{}}
+	return &codec{dec: dec, seed: rand.Uint64()}
 }
 
 // compress returns b as a zstd frame.
@@ -95,7 +100,7 @@ func (z *codec) appendNums(dst []byte, v []uint64) []byte {
 		}
 		z.buf = alt
 	}
-	if best < 3*len(v)/8 { // at most 3 bits a value: no dictionary is much better
+	if best < 3*len(v)/8 || varied(v) { // at most 3 bits a value: no dictionary is much better
 		return dst
 	}
 	if alt, ok := appendIndexed(z.buf[:0], v); ok {
@@ -114,6 +119,20 @@ func constant(v []uint64) bool {
 		}
 	}
 	return true
+}
+
+// varied reports whether so many of some values differ that no dictionary of all is worth its making.
+func varied(v []uint64) bool {
+	const some = 256
+	if len(v) < 4*some {
+		return false
+	}
+	var sample [some]uint64
+	for i := range sample {
+		sample[i] = v[i*len(v)/some]
+	}
+	slices.Sort(sample[:])
+	return len(slices.Compact(sample[:])) > some*3/4
 }
 
 func appendIndexed(dst []byte, v []uint64) ([]byte, bool) {
@@ -299,7 +318,7 @@ func nums(b []byte, n int) ([]uint64, error) {
 			v[i+1] = v[i] + x
 		}
 	case numIndexed:
-		v, ok = indexed(b, n)
+		v, ok = indexedNums(b, n)
 	default:
 		ok = false
 	}
@@ -309,7 +328,7 @@ func nums(b []byte, n int) ([]uint64, error) {
 	return v, nil
 }
 
-func indexed(b []byte, n int) ([]uint64, bool) {
+func indexedNums(b []byte, n int) ([]uint64, bool) {
 	count, k := binary.Uvarint(b)
 	if k <= 0 || count > maxIndexed {
 		return nil, false
@@ -339,39 +358,43 @@ func indexed(b []byte, n int) ([]uint64, bool) {
 	return v, true
 }
 
-// encodeStrings returns a bytes column in the encoding that fits it.
+// encodeStrings returns a bytes column, which has a value for each row, in the encoding that fits it.
 func (z *codec) encodeStrings(c *column) []byte {
-	n := len(c.ends)
-	if n == 0 {
-		return []byte{strConstant}
+	rows := make([]uint32, len(c.ends))
+	for i := range rows {
+		rows[i] = uint32(i)
 	}
-	clear(z.idx)
-	index := make([]uint64, n)
-	dict := column{}
-	for i := range n {
-		v := c.bytes(i)
-		k, ok := z.idx[string(v)]
-		if !ok {
-			if len(z.idx) >= maxIndexed || len(z.idx) > n/2+1 {
-				return z.encodePlain(c)
-			}
-			k = uint32(len(z.idx))
-			z.idx[string(v)] = k
-			dict.addBytes(v)
-		}
-		index[i] = uint64(k)
+	out := &z.gathered
+	out.clear(z.seed)
+	if z.gather(out, c, rows, len(rows)) {
+		c = out
 	}
-	if len(dict.ends) == 1 {
-		return append([]byte{strConstant}, dict.data...)
+	return z.appendStrings(nil, c)
+}
+
+// appendStrings appends a bytes column in the encoding that its form asks for.
+func (z *codec) appendStrings(dst []byte, c *column) []byte {
+	switch {
+	case c.form == same:
+		return append(append(dst, strConstant), c.data...)
+	case c.form == each:
+		return append(dst, z.encodePlain(c)...)
+	case len(c.ends) <= 1: // or none
+		return append(append(dst, strConstant), c.data...)
+	case len(c.ends) > max(len(c.index)/2, 1):
+		c.spell()
+		return append(dst, z.encodePlain(c)...)
 	}
-	if len(dict.ends) > n/2 {
-		return z.encodePlain(c)
-	}
-	d := z.encodePlain(&dict)
-	dst := binary.AppendUvarint([]byte{strIndexed}, uint64(len(dict.ends)))
+	d := z.encodePlain(&column{data: c.data, ends: c.ends})
+	dst = binary.AppendUvarint(append(dst, strIndexed), uint64(len(c.ends)))
 	dst = binary.AppendUvarint(dst, uint64(len(d)))
 	dst = append(dst, d...)
-	return z.appendNums(dst, index)
+	index := z.nums[:0]
+	for _, k := range c.index {
+		index = append(index, uint64(k))
+	}
+	z.nums = index
+	return appendPacked(append(dst, numPacked), index)
 }
 
 // zstdMin is how many bytes are worth a zstd frame.
@@ -424,15 +447,7 @@ func (z *codec) strings(b []byte, n int) (column, error) {
 	kind, b := b[0], b[1:]
 	switch kind {
 	case strConstant:
-		if uint64(n)*uint64(len(b)) > maxColumnBytes {
-			return c, errColumn
-		}
-		c.ends = make([]uint32, n)
-		for i := range c.ends {
-			c.ends[i] = uint32((i + 1) * len(b))
-		}
-		c.data = bytes.Repeat(b, n)
-		return c, nil
+		return column{form: same, data: b}, nil
 	case strIndexed:
 		return z.indexedStrings(b, n)
 	case strPlain, strZstd, strHex:
@@ -485,21 +500,17 @@ func (z *codec) indexedStrings(b []byte, n int) (column, error) {
 	if err != nil {
 		return c, err
 	}
-	total := uint64(0)
-	for _, x := range at {
+	if dict.form != each {
+		return c, errColumn
+	}
+	dict.form, dict.index = indexed, make([]uint16, n)
+	for i, x := range at {
 		if x >= count {
 			return c, errColumn
 		}
-		if total += uint64(len(dict.bytes(int(x)))); total > maxColumnBytes {
-			return c, errColumn
-		}
+		dict.index[i] = uint16(x)
 	}
-	c.data = make([]byte, 0, total)
-	c.ends = make([]uint32, 0, n)
-	for _, x := range at {
-		c.addBytes(dict.bytes(int(x)))
-	}
-	return c, nil
+	return dict, nil
 }
 
 // load decodes a column of n values if that has not been done. A nil codec is of rows that were never encoded.

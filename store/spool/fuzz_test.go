@@ -98,15 +98,18 @@ func FuzzOpenBlock(f *testing.F) {
 // without end.
 func FuzzReadGroup(f *testing.F) {
 	h := headOf(f, [][]trace.Span{testkit.Sample(), smallTraces(1, 1, 9)[0]})
-	build := newGroupWriter(nil)
+	build := newGroupWriter()
 	for i := range h.chains {
 		if err := build.add(h.chains[i].id, h.ats(&h.chains[i], nil)); err != nil {
 			f.Fatal(err)
 		}
 	}
 	z := newCodec()
-	raw, header := build.encode(z, nil)
-	info := &groupInfo{Spans: build.copy.dst.spans, Traces: len(build.traces)}
+	raw, header, err := build.encode(z, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	info := &groupInfo{Spans: build.spans, Traces: len(build.traces)}
 	var whole groupHeader
 	if err := whole.decode(&cursor{b: raw[header.Offset:]}, z, info); err != nil {
 		f.Fatal(err)

@@ -21,9 +21,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// groupWriter collects traces, which must come in order of their start, and encodes them.
+// groupWriter collects traces, which must come in order of their start, and encodes them. It notes which rows of which sources the
+// spans are; their columns are read when it encodes.
 type groupWriter struct {
-	copy      *copier
+	dict      *rows // shapes, resources and scopes as they are numbered here
+	shapes    []shapeRefs
+	sources   map[*rows]*source
+	last      *source
+	spans     int
+	bytes     int64 // of the spans, about
 	traces    []groupTrace
 	templates map[string]uint32
 	list      []template
@@ -33,8 +39,33 @@ type groupWriter struct {
 
 	limit   int // of spans
 	nodes   []node
+	byNode  []int32
+	inOrder []int32
+	stack   []int32
 	key     []byte
+	spare   []shapeRefs
 	dropped int // duplicates
+}
+
+// source is rows that spans come from, with the numbers that their shapes and resources have here, + 1; 0: not known yet.
+type source struct {
+	rows              *rows
+	shapes, resources []uint32
+}
+
+// shapeRefs is a shape's spans: where they are.
+type shapeRefs struct {
+	ids    []trace.SpanID
+	starts []uint64 // since the trace's start
+	rows   []uint32
+	runs   []run // each up to the next
+}
+
+// run is a stretch of a shape's rows that come from one shape of one source.
+type run struct {
+	src  *source
+	from *shapeRows
+	at   int // the first, in shapeRefs.rows
 }
 
 type groupTrace struct {
@@ -49,12 +80,83 @@ type template struct {
 	parents []uint32 // 0: none; 1: the next of the group's explicit parents; 1+k: the span k places before
 }
 
-func newGroupWriter(expect sizes) *groupWriter {
-	return &groupWriter{copy: newCopier(expect), templates: map[string]uint32{}, limit: groupSpans}
+func newGroupWriter() *groupWriter {
+	return &groupWriter{dict: newRows(nil), sources: map[*rows]*source{}, templates: map[string]uint32{}, limit: groupSpans}
 }
 
-func (g *groupWriter) full() bool {
-	return g.copy.dst.spans >= g.limit || g.copy.dst.bytes >= groupBytes
+// next returns a writer for the group after this one, which takes over the memory.
+func (g *groupWriter) next() *groupWriter {
+	n := newGroupWriter()
+	n.limit, n.nodes, n.byNode, n.inOrder, n.stack, n.key = g.limit, g.nodes, g.byNode, g.inOrder, g.stack, g.key
+	n.traces, n.parents, n.spare = g.traces[:0], g.parents[:0], g.spare
+	for _, r := range g.shapes {
+		clear(r.runs)
+		n.spare = append(n.spare, shapeRefs{r.ids[:0], r.starts[:0], r.rows[:0], r.runs[:0]})
+	}
+	return n
+}
+
+func (g *groupWriter) full() bool { return g.spans >= g.limit || g.bytes >= groupBytes }
+
+func (g *groupWriter) source(r *rows) *source {
+	if g.last == nil || g.last.rows != r {
+		if g.last = g.sources[r]; g.last == nil {
+			g.last = &source{rows: r}
+			g.sources[r] = g.last
+		}
+	}
+	return g.last
+}
+
+// number returns entry i of a list of numbers, which grows as needed.
+func number(list *[]uint32, i int) *uint32 {
+	if i >= len(*list) {
+		*list = append(*list, make([]uint32, i+1-len(*list))...)
+	}
+	return &(*list)[i]
+}
+
+// shape returns the number here of a shape of a source.
+func (g *groupWriter) shape(r *rows, i uint32) (uint32, error) {
+	n := number(&g.source(r).shapes, int(i))
+	if *n == 0 {
+		s := r.shapes[i].shape
+		sc := &r.scopes[s.scope]
+		var err error
+		if s.scope, err = g.dict.internScope([]byte(sc.body), []byte(sc.schemaURL)); err != nil {
+			return 0, err
+		}
+		if err := r.load(r.shapes[i]); err != nil {
+			return 0, err
+		}
+		*n = uint32(g.dict.intern(s)) + 1
+		for len(g.shapes) < len(g.dict.shapes) {
+			g.shapes = append(g.shapes, g.room())
+		}
+	}
+	return *n - 1, nil
+}
+
+// room returns an empty list of spans, with memory if there is some that was used before.
+func (g *groupWriter) room() (r shapeRefs) {
+	if n := len(g.spare); n > 0 {
+		r, g.spare = g.spare[n-1], g.spare[:n-1]
+	}
+	return r
+}
+
+// resource returns the number here of a source's resource.
+func (g *groupWriter) resource(src *source, i uint64) (uint64, error) {
+	n := number(&src.resources, int(i))
+	if *n == 0 {
+		res := &src.rows.resources[i]
+		k, err := g.dict.internResource([]byte(res.body), []byte(res.schemaURL))
+		if err != nil {
+			return 0, err
+		}
+		*n = k + 1
+	}
+	return uint64(*n - 1), nil
 }
 
 type node struct {
@@ -89,67 +191,67 @@ func (g *groupWriter) add(id trace.ID, spans []at) error {
 
 // order links spans to their parents and returns the nodes' numbers in pre-order, siblings by shape, then start: that makes the fewest templates.
 func (g *groupWriter) order(spans []at) ([]int32, error) {
-	g.nodes = g.nodes[:0]
+	g.nodes, g.byNode = g.nodes[:0], g.byNode[:0]
 	for i := range spans {
-		s, err := g.copy.shape(spans[i].src, spans[i].shape)
+		s, err := g.shape(spans[i].src, spans[i].shape)
 		if err != nil {
 			return nil, err
 		}
 		g.nodes = append(g.nodes, node{at: &spans[i], shape: s, parent: -1, next: -1, child: -1, position: -1})
+		g.byNode = append(g.byNode, int32(i))
 	}
 	g.link()
-	byNode := make([]int32, len(g.nodes))
-	for i := range byNode {
-		byNode[i] = int32(i)
-	}
-	slices.SortFunc(byNode, func(x, y int32) int {
+	slices.SortFunc(g.byNode, func(x, y int32) int {
 		a, b := &g.nodes[x], &g.nodes[y]
-		return cmp.Or(cmp.Compare(a.shape, b.shape), cmp.Compare(a.at.start, b.at.start), slices.Compare(a.at.id[:], b.at.id[:]))
+		if a.shape != b.shape {
+			return cmp.Compare(a.shape, b.shape)
+		}
+		return cmp.Or(cmp.Compare(a.at.start, b.at.start), slices.Compare(a.at.id[:], b.at.id[:]))
 	})
-	var roots []int32
-	for _, i := range slices.Backward(byNode) { // each goes in front of its siblings
+	g.inOrder = g.inOrder[:0]
+	root := int32(-1)
+	for _, i := range slices.Backward(g.byNode) { // each goes in front of its siblings
 		n := &g.nodes[i]
 		if n.parent < 0 {
-			roots = append(roots, i)
+			n.next, root = root, i
 			continue
 		}
 		p := &g.nodes[n.parent]
 		n.next, p.child = p.child, i
 	}
-	order := make([]int32, 0, len(g.nodes))
-	var stack []int32
-	place := func(root int32) {
-		stack = append(stack, root)
-		for len(stack) > 0 {
-			i := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			n := &g.nodes[i]
-			if n.position >= 0 {
-				continue
-			}
-			n.position = int32(len(order))
-			order = append(order, i)
-			at := len(stack)
-			for c := n.child; c >= 0; c = g.nodes[c].next {
-				stack = append(stack, c)
-			}
-			slices.Reverse(stack[at:])
+	for ; root >= 0; root = g.nodes[root].next {
+		g.place(root)
+	}
+	for _, i := range g.byNode { // what hangs in a cycle
+		g.place(i)
+	}
+	return g.inOrder, nil
+}
+
+// place puts a node and what hangs from it in order.
+func (g *groupWriter) place(root int32) {
+	g.stack = append(g.stack[:0], root)
+	for len(g.stack) > 0 {
+		i := g.stack[len(g.stack)-1]
+		g.stack = g.stack[:len(g.stack)-1]
+		n := &g.nodes[i]
+		if n.position >= 0 {
+			continue
 		}
+		n.position = int32(len(g.inOrder))
+		g.inOrder = append(g.inOrder, i)
+		at := len(g.stack)
+		for c := n.child; c >= 0; c = g.nodes[c].next {
+			g.stack = append(g.stack, c)
+		}
+		slices.Reverse(g.stack[at:])
 	}
-	for _, r := range slices.Backward(roots) {
-		place(r)
-	}
-	for _, i := range byNode { // what hangs in a cycle
-		place(i)
-	}
-	return order, nil
 }
 
 // link finds the parents within the trace.
 func (g *groupWriter) link() {
-	const few = 24 // comparing all with all is faster than a map
 	var byID map[trace.SpanID]int32
-	if len(g.nodes) > few {
+	if len(g.nodes) > fewSpans {
 		byID = make(map[trace.SpanID]int32, len(g.nodes))
 		for i, v := range slices.Backward(g.nodes) {
 			byID[v.at.id] = int32(i)
@@ -175,6 +277,9 @@ func (g *groupWriter) link() {
 	}
 }
 
+// fewSpans is up to how many spans comparing all with all is faster than a map.
+const fewSpans = 32
+
 func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 	first := g.nodes[order[0]].position
 	t := template{shapes: make([]uint32, len(order)), parents: make([]uint32, len(order))}
@@ -196,9 +301,7 @@ func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 		}
 		g.key = binary.AppendUvarint(g.key, uint64(n.shape))
 		g.key = binary.AppendUvarint(g.key, uint64(t.parents[k]))
-		if err := g.copy.add(n.at, start); err != nil {
-			return err
-		}
+		g.addSpan(n, start)
 		if g.oldest == 0 || n.at.start < g.oldest {
 			g.oldest = n.at.start
 		}
@@ -214,18 +317,51 @@ func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 	return nil
 }
 
+// addSpan notes where a span is, whose trace's part starts at a time.
+func (g *groupWriter) addSpan(n *node, start uint64) {
+	src := g.source(n.at.src)
+	r, from := &g.shapes[n.shape], src.rows.shapes[n.at.shape]
+	if k := len(r.runs); k == 0 || r.runs[k-1].from != from {
+		r.runs = append(r.runs, run{src, from, len(r.rows)})
+	}
+	r.ids = append(r.ids, n.at.id)
+	r.starts = append(r.starts, n.at.start-start)
+	r.rows = append(r.rows, n.at.row)
+	g.spans++
+	size := 40
+	for i := range from.attrs {
+		if c := &from.attrs[i]; c.form == each && c.ends != nil {
+			size += len(c.one(int(n.at.row)))
+		}
+	}
+	if from.rest.form == each {
+		size += len(from.rest.one(int(n.at.row)))
+	}
+	g.bytes += int64(size)
+}
+
+// twice reports whether two of the spans have the same ID.
+func twice(spans []at) bool {
+	if len(spans) <= fewSpans {
+		for i := range spans {
+			for j := range i {
+				if spans[j].id == spans[i].id {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[trace.SpanID]struct{}, len(spans))
+	for i := range spans {
+		seen[spans[i].id] = struct{}{}
+	}
+	return len(seen) < len(spans)
+}
+
 // unique returns spans without exact duplicates.
 func (g *groupWriter) unique(id trace.ID, spans []at) ([]at, error) {
-	seen := make(map[trace.SpanID]int, len(spans))
-	twice := false
-	for i := range spans {
-		if _, ok := seen[spans[i].id]; ok {
-			twice = true
-			break
-		}
-		seen[spans[i].id] = i
-	}
-	if !twice {
+	if !twice(spans) {
 		return spans, nil
 	}
 	whole := make([]trace.Span, len(spans))
@@ -276,26 +412,27 @@ next:
 }
 
 // encode appends the group to dst and says where its header lies in it.
-func (g *groupWriter) encode(z *codec, dst []byte) (out []byte, header Section) {
+func (g *groupWriter) encode(z *codec, dst []byte) (out []byte, header Section, err error) {
 	base := len(dst)
-	r := g.copy.dst
 	var rowCounts, offsets, lengths, sums []uint64
-	for _, s := range r.shapes {
+	for i, s := range g.dict.shapes {
 		lo := len(dst)
-		dst = s.encode(z, dst)
-		rowCounts = append(rowCounts, uint64(s.n))
+		if dst, err = g.appendShape(z, dst, &g.shapes[i], s); err != nil {
+			return nil, header, err
+		}
+		rowCounts = append(rowCounts, uint64(len(g.shapes[i].rows)))
 		offsets = append(offsets, uint64(lo-base))
 		lengths = append(lengths, uint64(len(dst)-lo))
 		sums = append(sums, uint64(checksum(dst[lo:])))
 	}
 	lo := len(dst)
 	dst = g.appendTraces(z, dst)
-	dst = appendDictionaries(z, dst, r)
+	dst = appendDictionaries(z, dst, g.dict)
 	dst = appendSized(dst, z.appendNums(nil, rowCounts))
 	dst = appendSized(dst, z.appendNums(nil, offsets))
 	dst = appendSized(dst, z.appendNums(nil, lengths))
 	dst = appendSized(dst, z.appendNums(nil, sums))
-	return dst, Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}
+	return dst, Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}, nil
 }
 
 func appendSized(dst, b []byte) []byte {
@@ -380,36 +517,4 @@ func (s *shape) append(b []byte) []byte {
 		b = append(appendSized(b, []byte(s.keys[i].key)), byte(s.keys[i].typ))
 	}
 	return b
-}
-
-// encode appends a shape's section: uvarint count of columns, their lengths as uvarints, the span IDs (8 bytes each), the columns:
-// start, duration, resource, rest, names (wide shapes), attributes.
-func (s *shapeRows) encode(z *codec, dst []byte) []byte {
-	var lengths, body []byte
-	count := 0
-	add := func(enc []byte) {
-		count++
-		lengths = binary.AppendUvarint(lengths, uint64(len(enc)))
-		body = append(body, enc...)
-	}
-	add(z.appendNums(nil, s.start.nums))
-	add(z.appendNums(nil, s.duration.nums))
-	add(z.appendNums(nil, s.resource.nums))
-	add(z.encodeStrings(&s.rest))
-	if s.wide {
-		add(z.encodeStrings(&s.names))
-	}
-	for i := range s.attrs {
-		if isNumber(s.keys[i].typ) {
-			add(z.appendNums(nil, s.attrs[i].nums))
-		} else {
-			add(z.encodeStrings(&s.attrs[i]))
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(count))
-	dst = append(dst, lengths...)
-	for i := range s.ids {
-		dst = append(dst, s.ids[i][:]...)
-	}
-	return append(dst, body...)
 }

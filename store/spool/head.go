@@ -48,7 +48,7 @@ func newHead(before *head) *head {
 		h.locs = make([]loc, 0, len(before.locs)+len(before.locs)/8)
 	}
 	h.rows = newRows(expect)
-	h.rows.parents = true
+	h.rows.growing = true
 	return h
 }
 
@@ -150,23 +150,44 @@ func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, erro
 	return out, nil
 }
 
-// operations adds the operations of the rows' services to names.
-func (r *rows) operations(names operations) error {
-	for _, s := range r.shapes {
-		if !s.wide {
-			names.add(s.service, s.name, s.kind)
-			continue
-		}
-		if err := r.z.load(&s.names, s.n); err != nil {
-			return err
-		}
-		for i := range s.n {
-			if !names.add(s.service, string(s.names.bytes(i)), s.kind) {
-				break
-			}
+// operations adds the operations of the head's services to names.
+func (h *head) operations(names operations) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, s := range h.rows.shapes {
+		s.operations(nil, names)
+	}
+}
+
+// operations adds the operations of the group's services to names.
+func (g *groupWriter) operations(names operations) {
+	for k := range g.shapes {
+		r := &g.shapes[k]
+		for i := range r.runs {
+			run, rows := r.run(i)
+			run.from.operations(rows, names)
 		}
 	}
-	return nil
+}
+
+// operations adds the operations of some rows of a shape, whose names are decoded, to names; nil: of all.
+func (s *shapeRows) operations(rows []uint32, names operations) {
+	if !s.wide {
+		names.add(s.service, s.name, s.kind)
+		return
+	}
+	n := len(rows)
+	if rows == nil {
+		n = s.n
+	}
+	for i := range n {
+		if rows != nil {
+			i = int(rows[i])
+		}
+		if !names.add(s.service, string(s.names.bytes(i)), s.kind) {
+			break
+		}
+	}
 }
 
 // operations is the operations of each service.

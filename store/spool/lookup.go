@@ -88,7 +88,7 @@ func (st *state) start(id trace.ID, r *reader) uint64 {
 }
 
 // allNames returns the operations of all services in blocks and heads.
-func (st *state) allNames() (operations, error) {
+func (st *state) allNames() operations {
 	all := operations{}
 	for service, ops := range st.names {
 		for op := range ops {
@@ -96,14 +96,9 @@ func (st *state) allNames() (operations, error) {
 		}
 	}
 	for _, h := range st.heads() {
-		h.mu.RLock()
-		err := h.rows.operations(all)
-		h.mu.RUnlock()
-		if err != nil {
-			return nil, err
-		}
+		h.operations(all)
 	}
-	return all, nil
+	return all
 }
 
 // Services returns the names of all services, sorted.
@@ -130,10 +125,7 @@ func (s *Spool) Services(context.Context) ([]string, error) {
 
 // Operations returns a service's operations, sorted by name, then kind; for "" those of all services.
 func (s *Spool) Operations(_ context.Context, service string) ([]trace.Operation, error) {
-	all, err := s.state.Load().allNames()
-	if err != nil {
-		return nil, err
-	}
+	all := s.state.Load().allNames()
 	if service != "" {
 		return sortedOperations(all[service]), nil
 	}

@@ -149,6 +149,9 @@ func indexedAt(b []byte, i, n int) (uint64, bool) {
 // num returns number i of a column of n.
 func (c *column) num(i, n int) (uint64, error) {
 	if len(c.enc) == 0 {
+		if c.form == same {
+			return c.nums[0], nil
+		}
 		return c.nums[i], nil
 	}
 	return numAt(c.enc, i, n)

@@ -8,14 +8,15 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// rows is spans as columns, by shape: of a head, of a group under construction, or of a group read from a block. In the last case columns are decoded when first used, and a rows is for one goroutine.
+// rows is spans as columns, by shape: of a head, or of a group read from a block. In the latter case columns are decoded when first used, and a
+// rows is for one goroutine. Of a group under construction it has only the shapes, resources and scopes.
 type rows struct {
 	resources []resource
 	scopes    []scope
 	shapes    []*shapeRows
 	spans     int
 	bytes     int64 // what the columns hold, about
-	parents   bool  // there is a column of parents: in heads
+	growing   bool  // spans are appended: in heads
 
 	seed       uint64
 	byShape    map[uint64]int32 // hash to index into shapes; a collision moves on to hash+1
@@ -24,6 +25,7 @@ type rows struct {
 	perService map[string]int // shapes that each service has
 	expect     sizes          // of rows like these, for the columns' first capacities
 	z          *codec         // for groups read from a block
+	rest       []byte         // scratch of add
 }
 
 type resource struct {
@@ -52,33 +54,6 @@ type shapeRows struct {
 	attrs      []column       // by shape.keys
 }
 
-// A column is nums for numbers (Bool, Int, Double, as trace.AttrRef.Num has them), else bytes: value i is
-// data[ends[i-1]:ends[i]].
-type column struct {
-	nums []uint64
-	data []byte
-	ends []uint32
-	enc  []byte  // not decoded yet
-	dict *column // of an indexed column: its values, when one was asked for
-}
-
-func isNumber(t trace.ValueType) bool {
-	return t == trace.TypeBool || t == trace.TypeInt || t == trace.TypeDouble
-}
-
-func (c *column) addBytes(b []byte) {
-	c.data = append(c.data, b...)
-	c.ends = append(c.ends, uint32(len(c.data)))
-}
-
-func (c *column) bytes(i int) []byte {
-	lo := uint32(0)
-	if i > 0 {
-		lo = c.ends[i-1]
-	}
-	return c.data[lo:c.ends[i]]
-}
-
 // newRows returns empty rows. What is expected of them may be nil.
 func newRows(expect sizes) *rows {
 	return &rows{
@@ -92,8 +67,9 @@ func newRows(expect sizes) *rows {
 type sizes map[uint64]shapeSizes
 
 type shapeSizes struct {
-	rows, rest, names int
-	attrs             []int // bytes; 0 for numbers
+	rows        int
+	rest, names int
+	attrs       []int // bytes of columns that have a value for each row; 0 for others
 }
 
 // sizeSeed is the seed of the hashes of sizes. A collision costs only a wrong guess.
@@ -101,47 +77,47 @@ const sizeSeed = 0
 
 func (r *rows) sizes() sizes {
 	out := make(sizes, len(r.shapes))
+	bytes := func(c *column) int {
+		if c.form == each {
+			return len(c.data)
+		}
+		return 0
+	}
 	for _, s := range r.shapes {
-		v := shapeSizes{rows: s.n, rest: len(s.rest.data), names: len(s.names.data), attrs: make([]int, len(s.attrs))}
+		v := shapeSizes{rows: s.n, rest: bytes(&s.rest), names: bytes(&s.names), attrs: make([]int, len(s.attrs))}
 		for i := range s.attrs {
-			v.attrs[i] = len(s.attrs[i].data)
+			v.attrs[i] = bytes(&s.attrs[i])
 		}
 		out[s.hash(sizeSeed)] = v
 	}
 	return out
 }
 
-// reserve makes room for the rows that are expected of a new shape.
-func (s *shapeRows) reserve(e sizes, parents bool) {
+// grow makes a new shape's columns, with room for the rows that are expected of it.
+func (s *shapeRows) grow(e sizes) {
+	s.attrs = make([]column, len(s.keys))
 	v, ok := e[s.hash(sizeSeed)]
 	if !ok || len(v.attrs) != len(s.attrs) {
-		return
+		v = shapeSizes{attrs: make([]int, len(s.attrs))}
 	}
 	some := func(n int) int { return n + n/8 + 8 }
 	n := some(v.rows)
-	s.ids = make([]trace.SpanID, 0, n)
-	if parents {
-		s.parents = make([]trace.SpanID, 0, n)
-	}
+	s.ids, s.parents = make([]trace.SpanID, 0, n), make([]trace.SpanID, 0, n)
 	for _, c := range []*column{&s.start, &s.duration, &s.resource} {
 		c.nums = make([]uint64, 0, n)
 	}
-	text := func(c *column, bytes int) {
-		c.ends = make([]uint32, 0, n)
-		if bytes > 0 {
-			c.data = make([]byte, 0, some(bytes))
+	begin := func(c *column, bytes int) {
+		c.room = n
+		if bytes == 0 { // not one that had a value for each row
+			c.form = same
+			return
 		}
+		c.ends, c.data = make([]uint32, 0, n), make([]byte, 0, some(bytes))
 	}
-	text(&s.rest, v.rest)
-	if s.wide {
-		text(&s.names, v.names)
-	}
+	begin(&s.rest, v.rest)
+	begin(&s.names, v.names)
 	for i := range s.attrs {
-		if isNumber(s.keys[i].typ) {
-			s.attrs[i].nums = make([]uint64, 0, n)
-		} else {
-			text(&s.attrs[i], v.attrs[i])
-		}
+		begin(&s.attrs[i], v.attrs[i])
 	}
 }
 
@@ -227,8 +203,10 @@ func (r *rows) intern(s shape) int32 {
 		return r.intern(s.widened())
 	}
 	i = int32(len(r.shapes))
-	sr := &shapeRows{shape: s, attrs: make([]column, len(s.keys))}
-	sr.reserve(r.expect, r.parents)
+	sr := &shapeRows{shape: s}
+	if r.growing {
+		sr.grow(r.expect)
+	}
 	r.shapes = append(r.shapes, sr)
 	r.byShape[hash] = i
 	r.perService[s.service]++
@@ -250,30 +228,26 @@ func (r *rows) add(b *trace.Batch, ref *trace.SpanRef, res, sc uint32) (shapeInd
 	s.duration.nums = append(s.duration.nums, ref.End-ref.Start)
 	s.resource.nums = append(s.resource.nums, uint64(res))
 	size := 48
+	rest := r.rest[:0]
 	for _, p := range b.Rest[ref.RestLo:ref.RestHi] {
-		s.rest.data = append(s.rest.data, b.Bytes(p)...)
-		size += p.Len()
+		rest = append(rest, b.Bytes(p)...)
 	}
 	if s.wide {
-		s.names.addBytes(b.Bytes(ref.Name))
+		size += s.names.push(b.Bytes(ref.Name), s.n, r.seed)
 		for _, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
-			n := len(s.rest.data)
-			s.rest.data = appendAttr(s.rest.data, b, &a)
-			size += len(s.rest.data) - n
+			rest = appendAttr(rest, b, &a)
 		}
 	} else {
 		for j, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
-			c := &s.attrs[j]
-			if isNumber(a.Type) {
-				c.nums = append(c.nums, a.Num)
-				size += 8
+			if c := &s.attrs[j]; isNumber(a.Type) {
+				size += c.pushNum(a.Num, s.n)
 			} else {
-				c.addBytes(b.Bytes(a.Val))
-				size += a.Val.Len() + 4
+				size += c.push(b.Bytes(a.Val), s.n, r.seed)
 			}
 		}
 	}
-	s.rest.ends = append(s.rest.ends, uint32(len(s.rest.data)))
+	size += s.rest.push(rest, s.n, r.seed)
+	r.rest = rest
 	row = uint32(s.n)
 	s.n++
 	r.spans++
@@ -431,116 +405,3 @@ func wanted(sc *trace.Scan) *want {
 }
 
 func (w *want) has(key string) bool { return w == nil || slices.Contains(w.keys, key) }
-
-// A copier appends spans of other rows to its own, remembering how their shapes, resources and scopes are numbered here.
-type copier struct {
-	dst  *rows
-	seen map[*rows]*renumbering
-	last *rows
-	cur  *renumbering
-}
-
-type renumbering struct{ shapes, resources []int32 } // index here + 1; 0: not yet known
-
-func newCopier(expect sizes) *copier {
-	return &copier{dst: newRows(expect), seen: map[*rows]*renumbering{}}
-}
-
-func (c *copier) from(src *rows) *renumbering {
-	if c.last != src {
-		c.last, c.cur = src, c.seen[src]
-		if c.cur == nil {
-			c.cur = &renumbering{}
-			c.seen[src] = c.cur
-		}
-	}
-	if n := len(src.shapes); len(c.cur.shapes) < n {
-		c.cur.shapes = append(c.cur.shapes, make([]int32, n-len(c.cur.shapes))...)
-	}
-	if n := len(src.resources); len(c.cur.resources) < n {
-		c.cur.resources = append(c.cur.resources, make([]int32, n-len(c.cur.resources))...)
-	}
-	return c.cur
-}
-
-// shape returns the index here of a shape there.
-func (c *copier) shape(src *rows, i uint32) (uint32, error) {
-	m := c.from(src)
-	if m.shapes[i] == 0 {
-		s := src.shapes[i].shape
-		sc, err := c.dst.internScope([]byte(src.scopes[s.scope].body), []byte(src.scopes[s.scope].schemaURL))
-		if err != nil {
-			return 0, err
-		}
-		s.scope = sc
-		m.shapes[i] = c.dst.intern(s) + 1
-	}
-	return uint32(m.shapes[i] - 1), nil
-}
-
-func (c *copier) resource(src *rows, i uint64) (uint64, error) {
-	m := c.from(src)
-	if m.resources[i] == 0 {
-		res := &src.resources[i]
-		k, err := c.dst.internResource([]byte(res.body), []byte(res.schemaURL))
-		if err != nil {
-			return 0, err
-		}
-		m.resources[i] = int32(k) + 1
-	}
-	return uint64(m.resources[i] - 1), nil
-}
-
-// add appends a span whose start is base + its offset, and returns its row.
-func (c *copier) add(a *at, base uint64) error {
-	from, i := a.src.shapes[a.shape], int(a.row)
-	if err := a.src.load(from); err != nil {
-		return err
-	}
-	k, err := c.shape(a.src, a.shape)
-	if err != nil {
-		return err
-	}
-	res, err := c.resource(a.src, from.resource.nums[i])
-	if err != nil {
-		return err
-	}
-	to := c.dst.shapes[k]
-	to.ids = append(to.ids, a.id)
-	to.start.nums = append(to.start.nums, a.start-base)
-	to.duration.nums = append(to.duration.nums, from.duration.nums[i])
-	to.resource.nums = append(to.resource.nums, res)
-	rest := from.rest.bytes(i)
-	size := 40 + len(rest)
-	to.rest.data = append(to.rest.data, rest...)
-	switch {
-	case from.wide:
-		to.names.addBytes(from.names.bytes(i))
-	case to.wide: // the shape found no room here
-		to.names.addBytes([]byte(from.name))
-		for j := range from.keys {
-			v, err := from.attr(a.src.z, j, i)
-			if err != nil {
-				return err
-			}
-			to.rest.data = trace.AppendSpanAttr(to.rest.data, trace.Attr{Key: from.keys[j].key, Value: v})
-		}
-	default:
-		for j := range from.attrs {
-			f, t := &from.attrs[j], &to.attrs[j]
-			if isNumber(from.keys[j].typ) {
-				t.nums = append(t.nums, f.nums[i])
-				size += 8
-			} else {
-				v := f.bytes(i)
-				t.addBytes(v)
-				size += len(v) + 4
-			}
-		}
-	}
-	to.rest.ends = append(to.rest.ends, uint32(len(to.rest.data)))
-	to.n++
-	c.dst.spans++
-	c.dst.bytes += int64(size)
-	return nil
-}

@@ -1,0 +1,209 @@
+package spool
+
+import (
+	"encoding/binary"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Gathering a group's columns from where its spans are, in the order of its traces, and encoding them.
+
+// appendShape appends a shape's section: uvarint count of columns, their lengths as uvarints, the span IDs (8 bytes each), the columns:
+// start, duration, resource, rest, names (wide shapes), attributes.
+func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRows) ([]byte, error) {
+	z.body, z.lengths = z.body[:0], z.lengths[:0]
+	last, count := 0, 0
+	done := func() {
+		count++
+		z.lengths = binary.AppendUvarint(z.lengths, uint64(len(z.body)-last))
+		last = len(z.body)
+	}
+	z.body = z.appendNums(z.body, r.starts)
+	done()
+	z.body = z.appendNums(z.body, r.nums(z, durationOf))
+	done()
+	resources, err := g.resources(z, r)
+	if err != nil {
+		return nil, err
+	}
+	z.body = z.appendNums(z.body, resources)
+	done()
+	var wide [2]column
+	if s.wide {
+		if wide, err = r.spell(); err != nil {
+			return nil, err
+		}
+		for i := range wide {
+			z.body = z.appendStrings(z.body, &wide[i])
+			done()
+		}
+	} else {
+		z.body = z.appendStrings(z.body, r.strings(z, restOf))
+		done()
+	}
+	for i := range s.keys {
+		attr := func(s *shapeRows) *column { return &s.attrs[i] }
+		if isNumber(s.keys[i].typ) {
+			z.body = z.appendNums(z.body, r.nums(z, attr))
+		} else {
+			z.body = z.appendStrings(z.body, r.strings(z, attr))
+		}
+		done()
+	}
+	dst = binary.AppendUvarint(dst, uint64(count))
+	dst = append(dst, z.lengths...)
+	for i := range r.ids {
+		dst = append(dst, r.ids[i][:]...)
+	}
+	return append(dst, z.body...), nil
+}
+
+func durationOf(s *shapeRows) *column { return &s.duration }
+func restOf(s *shapeRows) *column     { return &s.rest }
+
+// run returns run i with its rows.
+func (r *shapeRefs) run(i int) (*run, []uint32) {
+	end := len(r.rows)
+	if i+1 < len(r.runs) {
+		end = r.runs[i+1].at
+	}
+	return &r.runs[i], r.rows[r.runs[i].at:end]
+}
+
+// nums gathers a column of numbers. The result is valid until the next call.
+func (r *shapeRefs) nums(z *codec, column func(*shapeRows) *column) []uint64 {
+	out := z.nums[:0]
+	for i := range r.runs {
+		run, rows := r.run(i)
+		c := column(run.from)
+		if c.form == same {
+			for range rows {
+				out = append(out, c.nums[0])
+			}
+			continue
+		}
+		for _, k := range rows {
+			out = append(out, c.nums[k])
+		}
+	}
+	z.nums = out
+	return out
+}
+
+// resources gathers the column of resources, as they are numbered here.
+func (g *groupWriter) resources(z *codec, r *shapeRefs) ([]uint64, error) {
+	out := z.nums[:0]
+	for i := range r.runs {
+		run, rows := r.run(i)
+		for _, k := range rows {
+			n, err := g.resource(run.src, run.from.resource.nums[k])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, n)
+		}
+	}
+	z.nums = out
+	return out, nil
+}
+
+// strings gathers a bytes column: indexed, if it has few values. The result is valid until the next call.
+func (r *shapeRefs) strings(z *codec, column func(*shapeRows) *column) *column {
+	if len(r.runs) == 1 {
+		if c := column(r.runs[0].from); c.form == same {
+			return c
+		}
+	}
+	out := &z.gathered
+	out.clear(z.seed)
+	for i := range r.runs {
+		run, rows := r.run(i)
+		if !z.gather(out, column(run.from), rows, len(r.rows)) {
+			return r.plain(z, column)
+		}
+	}
+	return out
+}
+
+// gather appends a column's rows to an indexed one that is to have n in all; false: it has too many values for that.
+func (z *codec) gather(out, c *column, rows []uint32, n int) bool {
+	switch c.form {
+	case same:
+		k, ok := out.find(c.data, n, z.seed)
+		for range rows {
+			out.index = append(out.index, k)
+		}
+		return ok
+	case indexed:
+		z.remap = append(z.remap[:0], make([]uint16, len(c.ends))...)
+		for _, i := range rows {
+			v := c.index[i]
+			if z.remap[v] == 0 {
+				k, ok := out.find(c.one(int(v)), n, z.seed)
+				if !ok {
+					return false
+				}
+				z.remap[v] = k + 1
+			}
+			out.index = append(out.index, z.remap[v]-1)
+		}
+		return true
+	}
+	for done, i := range rows {
+		if done == sampleRows && 8*len(out.ends) > 7*sampleRows { // nearly all differ
+			return false
+		}
+		k, ok := out.find(c.one(int(i)), n, z.seed)
+		if !ok {
+			return false
+		}
+		out.index = append(out.index, k)
+	}
+	return true
+}
+
+// sampleRows is after how many rows it is seen whether nearly all values of a column differ.
+const sampleRows = 512
+
+// plain gathers a bytes column with a value for each row.
+func (r *shapeRefs) plain(z *codec, column func(*shapeRows) *column) *column {
+	out := &z.gathered
+	out.clear(z.seed)
+	out.form = each
+	for i := range r.runs {
+		run, rows := r.run(i)
+		c := column(run.from)
+		for _, k := range rows {
+			out.addBytes(c.bytes(int(k)))
+		}
+	}
+	return out
+}
+
+// spell gathers what a wide shape has in place of attributes: the rest, with the attributes in it, and the names. Some of its
+// spans may come from shapes that found no room here.
+func (r *shapeRefs) spell() (out [2]column, err error) {
+	for i := range r.runs {
+		run, rows := r.run(i)
+		for _, k := range rows {
+			row, from := int(k), run.from
+			rest := out[0].data
+			rest = append(rest, from.rest.bytes(row)...)
+			if from.wide {
+				out[1].addBytes(from.names.bytes(row))
+			} else {
+				out[1].addBytes([]byte(from.name))
+				for j := range from.keys {
+					v, err := from.attr(run.src.rows.z, j, row)
+					if err != nil {
+						return out, err
+					}
+					rest = trace.AppendSpanAttr(rest, trace.Attr{Key: from.keys[j].key, Value: v})
+				}
+			}
+			out[0].data = rest
+			out[0].ends = append(out[0].ends, uint32(len(rest)))
+		}
+	}
+	return out, nil
+}
