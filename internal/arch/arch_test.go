@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 
 // Budgets of size and reach; raised only by a decision record in docs/decisions.
 const (
-	maxPackageLines   = 6000
+	maxPackageLines   = 7000 // decision 003
 	minPackageLines   = 80 // less must merge upward
 	maxFileLines      = 1000
 	maxFunctionLines  = 70
