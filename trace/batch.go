@@ -12,6 +12,8 @@ type Limits struct {
 	Depth     int    // arrays and maps inside one another
 	Oldest    uint64 // Unix ns: a span that starts before would be expired at once; 0: no limit
 	Newest    uint64 // Unix ns: a span that starts later has a broken clock; 0: no limit
+
+	Deleted func(ID) bool // whether a trace was deleted: its spans are refused; nil: none was
 }
 
 // DefaultLimits are the limits on size; the limits on time depend on the clock and the retention.
@@ -39,11 +41,12 @@ const (
 	SpanTooLarge               // over Limits.SpanBytes
 	TooManyItems               // over Limits.Items
 	TooDeep                    // values nested deeper than Limits.Depth
+	Deleted                    // of a trace that was deleted
 	NumReasons                 // how many reasons there are
 )
 
 func (r Reason) String() string {
-	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_many_items", "too_deep"}[r]
+	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_many_items", "too_deep", "deleted"}[r]
 }
 
 // Refusals counts the spans of a batch that were refused.
@@ -414,6 +417,8 @@ func (b *Batch) valid(s *SpanRef, x *spanExtra) bool {
 		b.refuse(TooOld, "starts at %d ns since 1970, before the retention's start %d", s.Start, b.limits.Oldest)
 	case b.limits.Newest != 0 && s.Start > b.limits.Newest:
 		b.refuse(InTheFuture, "starts at %d ns since 1970, in the future (at most %d is taken)", s.Start, b.limits.Newest)
+	case b.limits.Deleted != nil && b.limits.Deleted(s.TraceID):
+		b.refuse(Deleted, "is of trace %s, which was deleted", s.TraceID)
 	case x.deep:
 		b.refuse(TooDeep, "has values nested deeper than %d", b.limits.Depth)
 	case x.many:

@@ -51,7 +51,7 @@ func nestedValue(depth int) Value {
 }
 
 func TestRefusals(t *testing.T) {
-	limits := Limits{SpanBytes: 1 << 10, Items: 20, Depth: 4, Oldest: 100, Newest: 5000}
+	limits := Limits{SpanBytes: 1 << 10, Items: 20, Depth: 4, Oldest: 100, Newest: 5000, Deleted: func(id ID) bool { return id == ID{9} }}
 	many := make([]Attr, 21)
 	for i := range many {
 		many[i] = Attr{fmt.Sprint("k", i), Int(1)}
@@ -86,6 +86,7 @@ func TestRefusals(t *testing.T) {
 	f(TooOld, "starts at 99 ns", func(s *Span) { s.Start = 99 })
 	f(InTheFuture, "starts at 5001 ns", func(s *Span) { s.Start = 5001 })
 	f(InTheFuture, "starts at 18446744073709551615 ns", func(s *Span) { s.Start = math.MaxUint64 })
+	f(Deleted, "is of trace 09000000000000000000000000000000, which was deleted", func(s *Span) { s.TraceID = ID{9} })
 	f(SpanTooLarge, "at most 1024", func(s *Span) { s.Name = strings.Repeat("x", 1024) })
 	f(TooManyItems, "more than 20", func(s *Span) { s.Attrs = many })
 	f(TooManyItems, "more than 20", func(s *Span) { s.Events = []Event{{Attrs: many[:20]}} })

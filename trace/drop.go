@@ -3,7 +3,7 @@ package trace
 // drop copies what is left, so that Raw holds no refused span when it is read again, and indexes the copy.
 func (b *Batch) drop(limits Limits) error {
 	refused, invalid := b.Refused, b.InvalidText
-	limits.Oldest, limits.Newest, limits.Items = 0, 0, 0 // what is left has met them
+	limits.Oldest, limits.Newest, limits.Items, limits.Deleted = 0, 0, 0, nil // what is left has met them
 	b.reset(without(b.Raw, b.cut), limits)
 	if !b.traces() {
 		return Errorf(Internal, "own copy is not OTLP: %s at byte %d", b.err, b.errAt)

@@ -325,6 +325,9 @@ func (w *blockWriter) add(id trace.ID, spans []at) error {
 	return nil
 }
 
+// empty reports whether nothing was added.
+func (w *blockWriter) empty() bool { return len(w.footer.Groups) == 0 && len(w.group.traces) == 0 }
+
 // flush writes the group.
 func (w *blockWriter) flush() error {
 	g := w.group

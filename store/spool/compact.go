@@ -70,17 +70,25 @@ func (s *Spool) mergeOne(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.metrics.merge.Observe(time.Since(begin).Seconds())
+	s.log.Debug("blocks merged", "blocks", len(from), "bytes_before", bytesOf(from), "bytes", bytesOf(b), "took", time.Since(begin))
+	return true, s.swap(from, b)
+}
+
+// swap lets others take the place of blocks, whose files it deletes.
+func (s *Spool) swap(from, to []*block) error {
 	s.replace(func(next *state) {
 		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(from, b) })
-		next.blocks = append(next.blocks, b)
+		next.blocks = append(next.blocks, to...)
 	})
-	s.metrics.merge.Observe(time.Since(begin).Seconds())
-	var total int64
-	for _, b := range from {
-		total += b.size
+	return s.remove(from)
+}
+
+func bytesOf(blocks []*block) (n int64) {
+	for _, b := range blocks {
+		n += b.size
 	}
-	s.log.Debug("blocks merged", "blocks", len(from), "spans", b.footer.Spans, "bytes_before", total, "bytes", b.size, "took", time.Since(begin))
-	return true, s.remove(from)
+	return n
 }
 
 // spare makes sure that blocks of which one is damaged are not merged: what is whole stays where it is (I8).
@@ -103,12 +111,16 @@ type place struct {
 	index int
 }
 
-// merge writes one block of several. Groups that are large, and whose traces no other block has, are copied as they are: of a
-// store's spans most are never decoded again. What is left is written anew: small groups, and traces that are in several.
-func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
+// merge writes one block of several, or none if all their traces were deleted. Groups that are large, and whose traces no other block
+// has, are copied as they are: of a store's spans most are never decoded again. What is left is written anew: small groups, groups
+// with deleted traces, and traces that are in several.
+func (s *Spool) merge(ctx context.Context, from []*block) ([]*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	m := &merger{ctx: ctx, from: from, reader: newReader(z, nil), large: s.cfg.groupSpans / 2}
+	m := &merger{
+		ctx: ctx, from: from, reader: newReader(z, nil), large: s.cfg.groupSpans / 2,
+		deleted: s.state.Load().deleted, thinned: map[*block]bool{},
+	}
 	if err := m.survey(); err != nil {
 		return nil, err
 	}
@@ -123,6 +135,9 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 	if err := m.rewrite(w); err != nil {
 		return nil, err
 	}
+	if w.empty() {
+		return nil, nil
+	}
 	for _, b := range from {
 		w.footer.Segment = max(w.footer.Segment, b.footer.Segment)
 		w.footer.Replaces = append(w.footer.Replaces, b.number)
@@ -131,7 +146,8 @@ func (s *Spool) merge(ctx context.Context, from []*block) (*block, error) {
 		return nil, err
 	}
 	s.metrics.duplicates.Add(float64(w.dropped))
-	return w.open(number, s.damaged)
+	b, err := w.open(number, s.damaged)
+	return []*block{b}, err
 }
 
 // merger reads the groups of several blocks.
@@ -142,6 +158,9 @@ type merger struct {
 	large  int       // spans of a group that would hardly get better by being put together with others
 	whole  []groupAt // to be copied as they are
 	places []place   // of the traces to be written anew, in order
+
+	deleted *deletions
+	thinned map[*block]bool // blocks with deleted traces: their lists of operations are not to be trusted
 }
 
 // survey finds out which groups can be copied, and where the traces of the others lie: those of one trace together, with the
@@ -168,6 +187,10 @@ func (m *merger) survey() error {
 			groups, heads, apart = append(groups, groupAt{b, k}), append(heads, h), append(apart, false)
 			for i := range h.traces {
 				t := &h.traces[i]
+				if m.deleted.has(t.id) {
+					apart[n], m.thinned[b] = true, true
+					continue
+				}
 				first, ok := byID[t.id]
 				if !ok {
 					first = seen{n, t.start}
@@ -188,7 +211,9 @@ func (m *merger) survey() error {
 		block := slices.Index(m.from, g.block)
 		for i := range heads[n].traces {
 			id := heads[n].traces[i].id
-			m.places = append(m.places, place{id, byID[id].start, block, g.index, i})
+			if first, ok := byID[id]; ok {
+				m.places = append(m.places, place{id, first.start, block, g.index, i})
+			}
 		}
 	}
 	slices.SortFunc(m.places, func(a, b place) int {
@@ -211,8 +236,16 @@ func (m *merger) copyWhole(w *blockWriter) error {
 		if err := w.copyGroup(*at.info(), h.traces, raw); err != nil {
 			return err
 		}
+		if m.thinned[at.block] {
+			if err := newGroup(at, h, m.reader.z).operations(w.names); err != nil {
+				return err
+			}
+		}
 	}
 	for _, b := range m.from {
+		if m.thinned[b] {
+			continue
+		}
 		for service, ops := range b.footer.Operations {
 			for _, op := range ops {
 				w.names.add(service, op.Name, op.Kind)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
 	"time"
 )
@@ -13,6 +12,9 @@ import (
 func (s *Spool) cutLoop(ctx context.Context) {
 	for {
 		worked, err := s.cutOne()
+		if err == nil && !worked && ctx.Err() == nil {
+			worked, err = s.purgeOne(ctx)
+		}
 		if err == nil && !worked && ctx.Err() == nil {
 			worked, err = s.mergeOne(ctx)
 		}
@@ -45,7 +47,7 @@ func (s *Spool) cutAll() error {
 	}
 }
 
-// cutOne makes a block of the oldest frozen head, and deletes the log segments it came from.
+// cutOne makes a block of the oldest frozen head, if it has spans that are not deleted, and deletes the log segments it came from.
 func (s *Spool) cutOne() (worked bool, err error) {
 	st := s.state.Load()
 	if len(st.frozen) == 0 {
@@ -94,6 +96,7 @@ func (s *Spool) newBlock(z *codec) (number uint64, w *blockWriter, err error) {
 	return number, w, err
 }
 
+// writeHead makes a block of a head; nil when all of it was deleted.
 func (s *Spool) writeHead(h *head) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
@@ -111,12 +114,19 @@ func (s *Spool) writeHead(h *head) (*block, error) {
 		return cmp.Or(cmp.Compare(a.start, b.start), slices.Compare(a.id[:], b.id[:]))
 	})
 	var spans []at
+	deleted := s.state.Load().deleted
 	for _, i := range order {
+		if deleted.has(h.chains[i].id) {
+			continue
+		}
 		spans = h.ats(&h.chains[i], spans[:0])
 		slices.Reverse(spans) // by arrival
 		if err := w.add(h.chains[i].id, spans); err != nil {
 			return nil, err
 		}
+	}
+	if w.empty() {
+		return nil, nil
 	}
 	w.footer.Segment = h.segment
 	if err := w.finish(); err != nil {
@@ -155,6 +165,9 @@ func (s *Spool) keepLoop(ctx context.Context) {
 				s.freeze()
 			}
 			s.mu.Unlock()
+			if s.purgeDue(now) {
+				s.signal()
+			}
 			if err := s.expire(now); err != nil {
 				s.log.Error("expired block cannot be deleted", "err", err)
 			}
@@ -201,9 +214,7 @@ func (s *Spool) remove(gone []*block) error {
 	s.headers.forget(gone)
 	var errs []error
 	for _, b := range gone {
-		if err := s.disk.remove(b.path); !errors.Is(err, fs.ErrNotExist) { // expired while it was merged
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.removeBlock(b.path))
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@
 //   - Rows are the spans of some shapes, as columns: one array per thing that varies, dense, because every span of a shape has it.
 //   - The log has every accepted batch until a block has it. One fsync serves all batches that wait for it.
 //   - A head is the newest spans as rows in memory, one head per log segment.
+//   - A tombstone stands for a deleted trace, a pass brings it about that nothing on disk has the trace (delete.go).
 //   - A block is an immutable file of traces in order of their start. Its groups are self-contained sets of
 //     rows with a template (the sequence of shapes and parents) per trace.
 //
@@ -25,8 +26,11 @@
 //	I4  A block names the blocks it replaces (Footer.Replaces); where both exist, the replaced ones are ignored and deleted.
 //	I5  Files in blocks/ with the ending .blk are complete; a file under construction ends in .tmp.
 //	I6  Nobody changes a head after it was frozen, nor a block ever.
-//	I7  Locks are taken in the order Spool.mu, head.mu, wal.mu.
+//	I7  Locks are taken in the order deleter.mu, Spool.mu, head.mu, wal.mu.
 //	I8  A block of which a group is damaged, or could not be read, is not merged: nothing that is there is given up for what is not.
+//	I9  A deleted trace has a tombstone, on disk before Delete returns. No answer has a trace that has one, nor is a block written with it.
+//	I10 A tombstone is dropped only when a pass has found the trace in no head and no block, and the removal of the blocks and segments
+//	    that had it is durable. A block that is damaged, or was left out, may have it.
 //
 // Exact duplicates (a batch sent again because its acknowledgement was lost) are one span: they are dropped when a
 // trace is read and when its block is written.

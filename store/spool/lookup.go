@@ -16,6 +16,9 @@ func (s *Spool) Trace(ctx context.Context, id trace.ID, _ trace.Range) (*trace.T
 
 func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trace, error) {
 	var spans []trace.Span
+	if st.deleted.has(id) {
+		return nil, trace.Errorf(trace.NotFound, "no trace %s", id)
+	}
 	for _, b := range st.blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -16,6 +16,8 @@ type metrics struct {
 	duplicates prometheus.Counter
 	damaged    prometheus.Counter
 	failed     prometheus.Counter
+	deleted    prometheus.Counter
+	purged     prometheus.Counter
 	sync       prometheus.Histogram
 	syncBytes  prometheus.Counter
 	cut        prometheus.Histogram
@@ -39,6 +41,8 @@ func newMetrics(reg prometheus.Registerer, s *Spool) *metrics {
 		duplicates: counter("clew_store_duplicate_spans_total", "Exact duplicates dropped when a block was written."),
 		damaged:    counter("clew_store_damage_total", "Stretches of files found damaged and left out."),
 		failed:     counter("clew_store_block_failures_total", "Attempts to write a block that failed and are repeated."),
+		deleted:    counter("clew_store_deleted_traces_total", "Traces deleted on request."),
+		purged:     counter("clew_store_purged_bytes_total", "Bytes of blocks that were rewritten without deleted traces."),
 		syncBytes:  counter("clew_store_log_bytes_total", "Bytes written to the log."),
 		sync:       seconds("clew_store_sync_seconds", "Time to write and sync the log, one for all batches that waited.", 0.0001),
 		cut:        seconds("clew_store_cut_seconds", "Time to make a block of a head.", 0.001),
@@ -67,6 +71,14 @@ func newMetrics(reg prometheus.Registerer, s *Spool) *metrics {
 	gauge("clew_store_blocks", "Block files.", func(st trace.Stats) float64 { return float64(st.Blocks) })
 	gauge("clew_store_bytes", "Bytes of blocks and log on disk.", func(st trace.Stats) float64 { return float64(st.Bytes) })
 	gauge("clew_store_oldest_seconds", "Start of the oldest span, Unix time.", func(st trace.Stats) float64 { return float64(st.Oldest) / 1e9 })
+	gauge("clew_store_tombstones", "Deleted traces that are remembered: their spans are refused.", func(trace.Stats) float64 {
+		all, _ := s.state.Load().deleted.count()
+		return float64(all)
+	})
+	gauge("clew_store_deletions_pending", "Deleted traces that may still have bytes on disk.", func(trace.Stats) float64 {
+		_, pending := s.state.Load().deleted.count()
+		return float64(pending)
+	})
 	gauge("clew_store_head_bytes", "Memory of heads, about.", func(trace.Stats) float64 {
 		var n int64
 		for _, h := range s.state.Load().heads() {

@@ -25,6 +25,10 @@ func (s *Spool) damaged(path string, offset int64, err error) {
 // recover opens the blocks, replays the log and starts a new segment.
 func (s *Spool) recover() error {
 	begin := time.Now()
+	deleted, err := s.loadTombstones()
+	if err != nil {
+		return fmt.Errorf("read deleted traces: %w", err)
+	}
 	blocks, last, err := s.openBlocks()
 	if err != nil {
 		return err
@@ -38,9 +42,10 @@ func (s *Spool) recover() error {
 		return fmt.Errorf("data folder is not writable: %w", err)
 	}
 	s.wal = w
-	st := &state{head: newHead(nil), frozen: old.heads, blocks: blocks, names: namesOf(blocks)}
+	st := &state{head: newHead(nil), frozen: old.heads, blocks: blocks, names: namesOf(blocks), deleted: deleted}
 	st.head.segment = old.next
 	s.state.Store(st)
+	s.firstBlock = s.nextBlock
 	var inBlocks, inLog int64
 	for _, b := range blocks {
 		inBlocks += b.footer.Spans
@@ -107,6 +112,7 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 			errs = append(errs, s.disk.remove(path))
 			continue
 		}
+		s.leftOut = true
 		s.log.Error("block is left out; move the file away to silence this", "file", path)
 	}
 	return blocks, last, errors.Join(errs...)

@@ -157,6 +157,9 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 				continue
 			}
 		}
+		if sn.state.deleted.has(c.position.ID) { // since it was read
+			continue
+		}
 		if !yield(c.whole, nil) {
 			return false, nil
 		}

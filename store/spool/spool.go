@@ -67,12 +67,17 @@ type Spool struct {
 	wal     *wal
 	limits  trace.Limits // of a replayed batch
 
-	mu        sync.Mutex // of those who change what follows
-	state     atomic.Pointer[state]
-	nextBlock uint64
-	fullUntil time.Time // the log could not be written: refuse until then without trying
-	closed    bool
-	cutDone   *sync.Cond // signalled when a frozen head became a block
+	mu         sync.Mutex // of those who change what follows
+	state      atomic.Pointer[state]
+	firstBlock uint64 // that this process makes
+	nextBlock  uint64
+	fullUntil  time.Time // the log could not be written: refuse until then without trying
+	closed     bool
+	leftOut    bool       // there are block files that could not be opened
+	cutDone    *sync.Cond // signalled when a frozen head became a block
+
+	deleter   deleter
+	deletions atomic.Uint64
 
 	codecs  sync.Pool
 	headers *headerCache
@@ -83,10 +88,11 @@ type Spool struct {
 
 // state is what a reader sees: it is never changed, but replaced. A span may be in a frozen head and a block at once for no one.
 type state struct {
-	head   *head
-	frozen []*head  // oldest first
-	blocks []*block // by number
-	names  operations
+	head    *head
+	frozen  []*head  // oldest first
+	blocks  []*block // by number
+	names   operations
+	deleted *deletions
 }
 
 // maxFrozen is how many heads may wait to be cut before writers are told to come back later.
@@ -289,6 +295,8 @@ func (s *Spool) Close() error {
 	s.mu.Unlock()
 	s.stop()
 	s.end.Wait()
+	s.deleter.mu.Lock() // a deletion under way is finished; there is no other
+	defer s.deleter.mu.Unlock()
 	err := s.cutAll()
 	return errors.Join(err, s.wal.close(), s.lock.Close())
 }
