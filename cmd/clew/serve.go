@@ -111,7 +111,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	gate := api.NewGate(c.queries, log, reg)
 	meter := receive.NewMeter(reg)
 	bodies := receive.NewBodies(c.bodyBytes, c.heldBytes)
-	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: c.limits}
+	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits {
+		l := c.limits()
+		l.Deleted = store.Deleted()
+		return l
+	}}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes), c.timeout)
