@@ -111,11 +111,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	gate := api.NewGate(c.queries, log, reg)
 	meter := receive.NewMeter(reg)
 	bodies := receive.NewBodies(c.bodyBytes, c.heldBytes)
-	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits {
-		l := c.limits()
-		l.Deleted = store.Deleted()
-		return l
-	}}
+	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits { return c.limits(store.Deleted()) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes), c.timeout)
@@ -162,9 +158,10 @@ func (c *config) limitMemory() {
 	}
 }
 
-// limits returns what a span's times may be now. What the retention would delete at once is refused instead.
-func (c *config) limits() trace.Limits {
+// limits returns what a span may be now. What the retention would delete at once is refused instead.
+func (c *config) limits(deleted func(trace.ID) bool) trace.Limits {
 	l := trace.DefaultLimits()
+	l.Deleted = deleted
 	l.SpanBytes = int(c.spanBytes)
 	now := time.Now()
 	if c.store.Retention > 0 {

@@ -475,6 +475,12 @@ func (g *group) operations(names operations) error {
 		if s.wide && g.shape(uint32(i)) == nil {
 			return trace.Errorf(trace.Corrupt, "block %d is damaged", g.block.number)
 		}
+		if s.wide {
+			if err := g.rows.z.load(&s.names, s.n); err != nil {
+				return err
+			}
+		}
+		s.operations(nil, names)
 	}
-	return g.rows.operations(names)
+	return nil
 }
