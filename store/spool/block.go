@@ -51,6 +51,7 @@ type Footer struct {
 type groupInfo struct {
 	Offset, Length int64   // of the group
 	Header         Section // within the group
+	Needles        Section // within the group; its lines have their own sums
 	Spans, Traces  int
 	First, Last    uint64 // starts of the first and the last trace
 	Oldest, Newest uint64 // starts of the spans
@@ -344,7 +345,7 @@ func (w *blockWriter) flush() error {
 	}
 	g.operations(w.names)
 	var err error
-	if w.buf, info.Header, err = g.encode(w.z, w.buf[:0]); err != nil {
+	if w.buf, err = g.encode(w.z, w.buf[:0], &info); err != nil {
 		return err
 	}
 	if err := w.copyGroup(info, g.traces, w.buf); err != nil {

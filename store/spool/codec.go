@@ -35,6 +35,7 @@ type codec struct {
 	nums               []uint64
 	remap              []uint16
 	gathered           column
+	needles            needles
 }
 
 const (
@@ -328,29 +329,38 @@ func nums(b []byte, n int) ([]uint64, error) {
 	return v, nil
 }
 
-func indexedNums(b []byte, n int) ([]uint64, bool) {
+// numDict reads the sorted values of an indexed column of numbers, and returns what follows.
+func numDict(b []byte) (dict []uint64, rest []byte, err error) {
 	count, k := binary.Uvarint(b)
 	if k <= 0 || count > maxIndexed {
-		return nil, false
+		return nil, nil, errColumn
 	}
 	b = b[k:]
-	dict := make([]uint64, count)
+	dict = make([]uint64, count)
 	last := uint64(0)
 	for i := range dict {
 		d, k := binary.Uvarint(b)
 		if k <= 0 {
-			return nil, false
+			return nil, nil, errColumn
 		}
 		b = b[k:]
 		last += d
 		dict[i] = last
+	}
+	return dict, b, nil
+}
+
+func indexedNums(b []byte, n int) ([]uint64, bool) {
+	dict, b, err := numDict(b)
+	if err != nil {
+		return nil, false
 	}
 	v, ok := unpack(b, n)
 	if !ok {
 		return nil, false
 	}
 	for i, x := range v {
-		if x >= count {
+		if x >= uint64(len(dict)) {
 			return nil, false
 		}
 		v[i] = dict[x]

@@ -54,6 +54,17 @@ func (c *column) one(i int) []byte {
 	return c.data[lo:c.ends[i]]
 }
 
+// distinct calls fn with the values of a bytes column that is not empty: each once if it has one or few.
+func (c *column) distinct(fn func(v []byte)) {
+	if c.form == same {
+		fn(c.data)
+		return
+	}
+	for i := range c.ends {
+		fn(c.one(i))
+	}
+}
+
 // pushNum appends a number to a column of n and returns how much memory that takes, about.
 func (c *column) pushNum(v uint64, n int) int {
 	if c.form == same {

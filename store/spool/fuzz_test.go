@@ -62,6 +62,7 @@ func FuzzReadSegment(f *testing.F) {
 func readAll(b *block, z *codec) {
 	r := newReader(z, newHeaderCache())
 	for i := range b.footer.Groups {
+		b.mayHave(i, []sought{{1, 1 << 63}})
 		g, err := b.groupHeader(i, z)
 		if err != nil {
 			continue
@@ -105,11 +106,12 @@ func FuzzReadGroup(f *testing.F) {
 		}
 	}
 	z := newCodec()
-	raw, header, err := build.encode(z, nil)
+	info := &groupInfo{Spans: build.spans, Traces: len(build.traces)}
+	raw, err := build.encode(z, nil, info)
 	if err != nil {
 		f.Fatal(err)
 	}
-	info := &groupInfo{Spans: build.spans, Traces: len(build.traces)}
+	header := info.Header
 	var whole groupHeader
 	if err := whole.decode(&cursor{b: raw[header.Offset:]}, z, info); err != nil {
 		f.Fatal(err)
@@ -122,7 +124,7 @@ func FuzzReadGroup(f *testing.F) {
 		if h.decode(&cursor{b: header}, z, info) != nil || len(h.shapes) == 0 {
 			return
 		}
-		g := newGroup(groupAt{&block{footer: Footer{Groups: []groupInfo{*info}}}, 0}, &h, z)
+		g := newGroup(groupAt{&block{footer: Footer{Groups: []groupInfo{*info}}}, 0}, &h, newReader(z, nil))
 		k := uint32(shape) % uint32(len(g.rows.shapes))
 		s := g.rows.shapes[k]
 		if s.attach(section, g.counts[k]) != nil {

@@ -37,16 +37,23 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 			z.body = z.appendStrings(z.body, &wide[i])
 			done()
 		}
+		z.needles.rest(&wide[0])
 	} else {
-		z.body = z.appendStrings(z.body, r.strings(z, restOf))
+		rest := r.strings(z, restOf)
+		z.body = z.appendStrings(z.body, rest)
 		done()
+		z.needles.rest(rest)
 	}
 	for i := range s.keys {
 		attr := func(s *shapeRows) *column { return &s.attrs[i] }
 		if isNumber(s.keys[i].typ) {
-			z.body = z.appendNums(z.body, r.nums(z, attr))
+			v := r.nums(z, attr)
+			z.body = z.appendNums(z.body, v)
+			z.needles.numbers(s.keys[i], v, z.body[last:])
 		} else {
-			z.body = z.appendStrings(z.body, r.strings(z, attr))
+			c := r.strings(z, attr)
+			z.body = z.appendStrings(z.body, c)
+			z.needles.texts(s.keys[i], c)
 		}
 		done()
 	}

@@ -411,14 +411,16 @@ next:
 	return keep
 }
 
-// encode appends the group to dst and says where its header lies in it.
-func (g *groupWriter) encode(z *codec, dst []byte) (out []byte, header Section, err error) {
+// encode appends the group to dst and says in info where its parts lie in it.
+func (g *groupWriter) encode(z *codec, dst []byte, info *groupInfo) ([]byte, error) {
 	base := len(dst)
+	z.needles.reset()
 	var rowCounts, offsets, lengths, sums []uint64
 	for i, s := range g.dict.shapes {
 		lo := len(dst)
+		var err error
 		if dst, err = g.appendShape(z, dst, &g.shapes[i], s); err != nil {
-			return nil, header, err
+			return nil, err
 		}
 		rowCounts = append(rowCounts, uint64(len(g.shapes[i].rows)))
 		offsets = append(offsets, uint64(lo-base))
@@ -432,7 +434,11 @@ func (g *groupWriter) encode(z *codec, dst []byte) (out []byte, header Section, 
 	dst = appendSized(dst, z.appendNums(nil, offsets))
 	dst = appendSized(dst, z.appendNums(nil, lengths))
 	dst = appendSized(dst, z.appendNums(nil, sums))
-	return dst, Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}, nil
+	info.Header = Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}
+	lo = len(dst)
+	dst, err := z.needles.append(dst, g.dict.resources)
+	info.Needles = Section{Offset: int64(lo - base), Length: int64(len(dst) - lo)}
+	return dst, err
 }
 
 func appendSized(dst, b []byte) []byte {

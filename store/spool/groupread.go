@@ -22,8 +22,7 @@ type group struct {
 	rows   *rows
 	ready  []bool // by shape: section read
 	broken []bool // by shape: damaged
-	whole  bool   // all of it will be read
-	read   int64  // bytes
+	reader *reader
 }
 
 // groupHeader is what a group's header says. It is shared by those who read the group, and never changed.
@@ -39,7 +38,6 @@ type groupHeader struct {
 	firsts    []uint32  // by trace: its row of each span, in the template's order, see locate
 	offsets   []uint32  // by trace: where in firsts
 	explicit  []uint32  // by trace: its first explicit parent
-	encoded   int64     // bytes in the file
 }
 
 // cursor reads a header's fields one after the other; the first fault stays.
@@ -92,6 +90,7 @@ type reader struct {
 	z     *codec
 	cache *headerCache // nil for a merge, which reads everything once
 	want  *want        // of traces' spans
+	read  int64        // bytes of groups
 	open  map[groupAt]*group
 	order []groupAt // of open, least recently opened first
 }
@@ -118,8 +117,7 @@ func (r *reader) group(at groupAt) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := newGroup(at, h, r.z)
-	g.whole = r.cache == nil
+	g := newGroup(at, h, r)
 	r.open[at] = g
 	if r.order = append(r.order, at); len(r.order) > keepGroups {
 		delete(r.open, r.order[0])
@@ -134,16 +132,17 @@ func (r *reader) header(at groupAt) (*groupHeader, error) {
 	}
 	h, err := at.block.groupHeader(at.index, r.z)
 	if err == nil {
+		r.read += at.info().Header.Length
 		r.cache.put(at, h)
 	}
 	return h, err
 }
 
-func newGroup(at groupAt, h *groupHeader, z *codec) *group {
+func newGroup(at groupAt, h *groupHeader, r *reader) *group {
 	k := len(h.shapes)
 	g := &group{
-		groupHeader: h, block: at.block, info: at.info(), ready: make([]bool, k), broken: make([]bool, k), read: h.encoded,
-		rows: &rows{z: z, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
+		groupHeader: h, block: at.block, info: at.info(), ready: make([]bool, k), broken: make([]bool, k), reader: r,
+		rows: &rows{z: r.z, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
 	}
 	shapes := make([]shapeRows, k)
 	for i := range shapes {
@@ -160,7 +159,7 @@ func (b *block) groupHeader(i int, z *codec) (*groupHeader, error) {
 	if err != nil {
 		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
-	g := &groupHeader{encoded: int64(len(raw))}
+	g := &groupHeader{}
 	if err := g.decode(&cursor{b: raw}, z, info); err != nil {
 		return nil, b.lost(info.Offset+info.Header.Offset, err)
 	}
@@ -410,10 +409,10 @@ func (g *group) shape(i uint32) *shapeRows {
 	}
 	raw, err := g.block.read(g.sections[i], g.info.Offset)
 	if err == nil {
-		g.read += int64(len(raw))
+		g.reader.read += int64(len(raw))
 		err = s.attach(raw, g.counts[i])
 	}
-	if err == nil && g.whole {
+	if err == nil && g.reader.cache == nil {
 		err = g.rows.z.load(&s.start, s.n)
 	}
 	if err != nil {

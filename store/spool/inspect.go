@@ -219,6 +219,13 @@ type headerField struct {
 // group counts what a group is made of.
 func (in *inspection) group(b *block, i int) error {
 	info := &b.footer.Groups[i]
+	in.Parts["needles"] += info.Needles.Length
+	for k := range int(info.Needles.Length / lineBytes) {
+		if _, err := b.needleLine(info, k); err != nil {
+			_ = b.damaged(info.Offset+info.Needles.Offset, err)
+			break
+		}
+	}
 	h, damage := b.groupHeader(i, in.z)
 	if damage != nil { // reported
 		in.Parts["damaged"] += info.Header.Offset + info.Header.Length
@@ -234,7 +241,7 @@ func (in *inspection) group(b *block, i int) error {
 		f.skip(c)
 		in.Parts[f.name] += int64(before - len(c.b))
 	}
-	g := newGroup(groupAt{b, i}, h, in.z)
+	g := newGroup(groupAt{b, i}, h, newReader(in.z, nil))
 	for k := range g.sections {
 		raw, err := b.read(g.sections[k], info.Offset)
 		if err == nil {

@@ -23,7 +23,7 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z, s.headers),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
 		}
-		sn.reader.want = wanted(&sc)
+		sn.reader.want, sn.sought = wanted(&sc), soughtBy(sn.conds)
 		if err := sn.run(yield); err != nil {
 			yield(nil, err)
 		}
@@ -45,6 +45,7 @@ type scanner struct {
 	ctx    context.Context
 	scan   trace.Scan
 	conds  []trace.Cond
+	sought []sought // by conds
 	rep    *trace.ScanReport
 	reader *reader
 	state  *state
@@ -88,7 +89,7 @@ func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
 		}
 	}
 	slices.SortFunc(groups, func(a, b groupAt) int { return cmp.Compare(b.info().Last, a.info().Last) })
-	defer func() { sn.rep.BlocksSkipped = len(sn.state.blocks) - len(sn.blocks) }()
+	defer func() { sn.rep.BlocksSkipped, sn.rep.Bytes = len(sn.state.blocks)-len(sn.blocks), sn.reader.read }()
 	for _, g := range groups {
 		more, err := sn.emit(g.info().Last, yield)
 		if err != nil || !more {
@@ -223,6 +224,11 @@ func (sn *scanner) head(h *head) error {
 
 // group looks for matches in a group. What is damaged is reported and left out.
 func (sn *scanner) group(at groupAt) {
+	ok, read := at.block.mayHave(at.index, sn.sought)
+	if sn.reader.read += read; !ok {
+		return
+	}
+	sn.rep.Groups++
 	if !sn.blocks[at.block] {
 		sn.blocks[at.block] = true
 		sn.rep.Blocks++
@@ -232,8 +238,6 @@ func (sn *scanner) group(at groupAt) {
 		sn.rep.Incomplete = "a damaged part of a block was left out"
 		return
 	}
-	before := g.read
-	defer func() { sn.rep.Bytes += g.read - before }()
 	m := newMatcher(g.rows, sn.conds)
 	tests := make([][]test, len(g.rows.shapes))
 	possible := make([]bool, len(g.rows.shapes))
