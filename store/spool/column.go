@@ -1,6 +1,9 @@
 package spool
 
-import "github.com/clewtrace/clew/trace"
+import (
+	"github.com/clewtrace/clew/store/spool/pack"
+	"github.com/clewtrace/clew/trace"
+)
 
 // A column is one thing that varies over the spans of a shape, a value a row: numbers (Bool, Int, Double, as trace.AttrRef.Num
 // has them) or bytes. Many columns have one value and most have few, which costs a row nothing, or two bytes.
@@ -124,7 +127,7 @@ func (c *column) find(v []byte, n int, seed uint64) (uint16, bool) {
 		}
 	}
 	k := len(c.ends)
-	if k >= maxIndexed || k >= fewValues && k > n/2 {
+	if k >= pack.MaxIndexed || k >= fewValues && k > n/2 {
 		return 0, false
 	}
 	c.addBytes(v)

@@ -237,7 +237,7 @@ func (m *merger) copyWhole(w *blockWriter) error {
 			return err
 		}
 		if m.thinned[at.block] {
-			if err := newGroup(at, h, m.reader.z).operations(w.names); err != nil {
+			if err := newGroup(at, h, m.reader).operations(w.names); err != nil {
 				return err
 			}
 		}

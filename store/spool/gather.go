@@ -18,15 +18,15 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		z.lengths = binary.AppendUvarint(z.lengths, uint64(len(z.body)-last))
 		last = len(z.body)
 	}
-	z.body = z.appendNums(z.body, r.starts)
+	z.body = z.packer.Append(z.body, r.starts)
 	done()
-	z.body = z.appendNums(z.body, r.nums(z, durationOf))
+	z.body = z.packer.Append(z.body, r.nums(z, durationOf))
 	done()
 	resources, err := g.resources(z, r)
 	if err != nil {
 		return nil, err
 	}
-	z.body = z.appendNums(z.body, resources)
+	z.body = z.packer.Append(z.body, resources)
 	done()
 	var wide [2]column
 	if s.wide {
@@ -48,7 +48,7 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		attr := func(s *shapeRows) *column { return &s.attrs[i] }
 		if isNumber(s.keys[i].typ) {
 			v := r.nums(z, attr)
-			z.body = z.appendNums(z.body, v)
+			z.body = z.packer.Append(z.body, v)
 			z.needles.numbers(s.keys[i], v, z.body[last:])
 		} else {
 			c := r.strings(z, attr)

@@ -430,10 +430,10 @@ func (g *groupWriter) encode(z *codec, dst []byte, info *groupInfo) ([]byte, err
 	lo := len(dst)
 	dst = g.appendTraces(z, dst)
 	dst = appendDictionaries(z, dst, g.dict)
-	dst = appendSized(dst, z.appendNums(nil, rowCounts))
-	dst = appendSized(dst, z.appendNums(nil, offsets))
-	dst = appendSized(dst, z.appendNums(nil, lengths))
-	dst = appendSized(dst, z.appendNums(nil, sums))
+	dst = appendSized(dst, z.packer.Append(nil, rowCounts))
+	dst = appendSized(dst, z.packer.Append(nil, offsets))
+	dst = appendSized(dst, z.packer.Append(nil, lengths))
+	dst = appendSized(dst, z.packer.Append(nil, sums))
 	info.Header = Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}
 	lo = len(dst)
 	dst, err := z.needles.append(dst, g.dict.resources)
@@ -452,8 +452,8 @@ func (g *groupWriter) appendTraces(z *codec, dst []byte) []byte {
 		dst = append(dst, g.traces[i].id[:]...)
 		starts[i], templates[i] = g.traces[i].start, uint64(g.traces[i].template)
 	}
-	dst = appendSized(dst, z.appendNums(nil, starts))
-	dst = appendSized(dst, z.appendNums(nil, templates))
+	dst = appendSized(dst, z.packer.Append(nil, starts))
+	dst = appendSized(dst, z.packer.Append(nil, templates))
 	var lengths, shapes, parents []uint64
 	for i := range g.list {
 		lengths = append(lengths, uint64(len(g.list[i].shapes)))

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -202,11 +203,11 @@ func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	for i := range g.traces {
 		copy(g.traces[i].id[:], c.take(16))
 	}
-	starts, err := nums(c.sized(), n)
+	starts, err := pack.Read(c.sized(), n)
 	if err != nil {
 		return err
 	}
-	templates, err := nums(c.sized(), n)
+	templates, err := pack.Read(c.sized(), n)
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	k := len(g.shapes)
 	var dir [4][]uint64 // rows, offsets, lengths, sums
 	for i := range dir {
-		if dir[i], err = nums(c.sized(), k); err != nil {
+		if dir[i], err = pack.Read(c.sized(), k); err != nil {
 			return err
 		}
 	}
@@ -459,7 +460,7 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	for i, col := range columns {
 		col.enc = c.take(lengths[i])
 		number := i < firstText || i >= len(columns)-len(s.keys) && isNumber(s.keys[i-len(columns)+len(s.keys)].typ)
-		if c.bad || len(col.enc) == 0 || number != (col.enc[0] <= numIndexed) {
+		if c.bad || len(col.enc) == 0 || number != (col.enc[0] <= pack.Indexed) {
 			return errColumn
 		}
 	}

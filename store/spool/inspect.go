@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -296,7 +297,7 @@ func (in *inspection) shape(s *shapeRows, n int64, raw []byte, whole bool) {
 // encodingName returns how an encoded column is encoded.
 func encodingName(enc []byte) string {
 	names := map[byte]string{
-		numConstant: "constant", numPacked: "packed", numDeltas: "deltas", numIndexed: "indexed numbers",
+		pack.Constant: "constant", pack.Packed: "packed", pack.Deltas: "deltas", pack.Indexed: "indexed numbers",
 		strConstant: "constant", strIndexed: "indexed", strPlain: "plain", strZstd: "zstd", strHex: "hex",
 	}
 	if len(enc) == 0 {

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"strconv"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -96,13 +97,8 @@ func (s *needles) reset() {
 
 // numbers adds the values of an attribute's column that was encoded as enc, which has each once if they are few.
 func (s *needles) numbers(k attrKey, v []uint64, enc []byte) {
-	switch enc[0] {
-	case numConstant:
-		v = v[:min(1, len(v))]
-	case numIndexed:
-		var err error
-		v, _, err = numDict(enc[1:])
-		s.err = cmp.Or(s.err, err)
+	if few, ok := pack.Few(enc); ok {
+		v = few
 	}
 	key := hashKey(k.key)
 	for _, num := range v {

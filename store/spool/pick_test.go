@@ -6,49 +6,6 @@ import (
 	"testing"
 )
 
-// numbers returns n numbers of a sort for which appendNums takes each of its encodings.
-func numbers(r *rand.Rand, sort, n int) []uint64 {
-	v := make([]uint64, n)
-	for i := range v {
-		switch sort {
-		case 0:
-			v[i] = 7
-		case 1:
-			v[i] = r.Uint64()
-		case 2:
-			v[i] = uint64(i)*1000 + r.Uint64N(1000)
-		case 3:
-			v[i] = []uint64{1, 1 << 40, 1 << 60}[r.IntN(3)]
-		case 4:
-			v[i] = r.Uint64N(100) * 1_000_000
-		default:
-			v[i] = uint64(int64(r.IntN(2000) - 1000))
-		}
-	}
-	return v
-}
-
-func TestNumAt(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	z := newCodec()
-	kinds := map[byte]bool{}
-	for sort := range 6 {
-		for _, n := range []int{1, 2, 63, 64, 65, 200, 1000} {
-			v := numbers(r, sort, n)
-			enc := z.appendNums(nil, v)
-			kinds[enc[0]] = true
-			for i := range v {
-				if got, err := numAt(enc, i, n); err != nil || got != v[i] {
-					t.Fatalf("sort %d, encoding %d: number %d of %d is %d, %v; want %d", sort, enc[0], i, n, got, err, v[i])
-				}
-			}
-		}
-	}
-	if len(kinds) != 4 {
-		t.Errorf("encodings tried: %v; want all four", kinds)
-	}
-}
-
 func TestValueOfColumn(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	z := newCodec()
@@ -84,11 +41,7 @@ func TestValueOfColumn(t *testing.T) {
 
 // FuzzPick reads single values of damaged columns: never a panic, and where all can be read, the same.
 func FuzzPick(f *testing.F) {
-	r := rand.New(rand.NewPCG(5, 6))
 	z := newCodec()
-	for sort := range 6 {
-		f.Add(z.appendNums(nil, numbers(r, sort, 100)), 100)
-	}
 	var c column
 	for i := range 100 {
 		c.addBytes(fmt.Appendf(nil, "value %d", i%7))
@@ -97,12 +50,6 @@ func FuzzPick(f *testing.F) {
 	f.Fuzz(func(t *testing.T, enc []byte, n int) {
 		if n < 1 || n > 1000 || len(enc) == 0 {
 			return
-		}
-		all, err := nums(enc, n)
-		for i := range n {
-			if got, e := numAt(enc, i, n); err == nil && (e != nil || got != all[i]) {
-				t.Fatalf("number %d is %d, %v; all of them say %d", i, got, e, all[i])
-			}
 		}
 		values, err := z.strings(enc, n)
 		one := column{enc: enc}

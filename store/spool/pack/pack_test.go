@@ -1,0 +1,81 @@
+package pack
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// numbers returns n numbers of a sort for which Append takes each of its encodings.
+func numbers(r *rand.Rand, sort, n int) []uint64 {
+	v := make([]uint64, n)
+	for i := range v {
+		switch sort {
+		case 0:
+			v[i] = 7
+		case 1:
+			v[i] = r.Uint64()
+		case 2:
+			v[i] = uint64(i)*1000 + r.Uint64N(1000)
+		case 3:
+			v[i] = []uint64{1, 1 << 40, 1 << 60}[r.IntN(3)]
+		case 4:
+			v[i] = r.Uint64N(100) * 1_000_000
+		default:
+			v[i] = uint64(int64(r.IntN(2000) - 1000))
+		}
+	}
+	return v
+}
+
+func TestAt(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var p Packer
+	kinds := map[byte]bool{}
+	for sort := range 6 {
+		for _, n := range []int{1, 2, 63, 64, 65, 200, 1000} {
+			v := numbers(r, sort, n)
+			enc := p.Append(nil, v)
+			kinds[enc[0]] = true
+			if all, err := Read(enc, n); err != nil || !slices.Equal(all, v) {
+				t.Fatalf("sort %d, encoding %d: %v, %v; want %v", sort, enc[0], all, err, v)
+			}
+			if few, ok := Few(enc); ok {
+				distinct := slices.Clone(v)
+				slices.Sort(distinct)
+				slices.Sort(few)
+				if !slices.Equal(few, slices.Compact(distinct)) {
+					t.Fatalf("sort %d, encoding %d: values %v of %v", sort, enc[0], few, v)
+				}
+			}
+			for i := range v {
+				if got, err := At(enc, i, n); err != nil || got != v[i] {
+					t.Fatalf("sort %d, encoding %d: number %d of %d is %d, %v; want %d", sort, enc[0], i, n, got, err, v[i])
+				}
+			}
+		}
+	}
+	if len(kinds) != 4 {
+		t.Errorf("encodings tried: %v; want all four", kinds)
+	}
+}
+
+// FuzzAt reads single numbers of damaged columns: never a panic, and where all can be read, the same.
+func FuzzAt(f *testing.F) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var p Packer
+	for sort := range 6 {
+		f.Add(p.Append(nil, numbers(r, sort, 100)), 100)
+	}
+	f.Fuzz(func(t *testing.T, enc []byte, n int) {
+		if n < 1 || n > 1000 || len(enc) == 0 {
+			return
+		}
+		all, err := Read(enc, n)
+		for i := range n {
+			if got, e := At(enc, i, n); err == nil && (e != nil || got != all[i]) {
+				t.Fatalf("number %d is %d, %v; all of them say %d", i, got, e, all[i])
+			}
+		}
+	})
+}
