@@ -3,6 +3,7 @@ package receive
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -83,15 +84,20 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	if req.ContentLength > r.maxBody { // of a compressed body as well: it would not become smaller
 		return nil, r.tooLarge()
 	}
-	b, err := r.fill(req.Body, unread)
+	b, err := r.fill(req.Body, r.maxBody+1, unread)
 	if err != nil || coding == "" || coding == "identity" {
 		return b, err
 	}
+	return r.decompress(req.Context(), b, coding)
+}
+
+// decompress returns what is in a compressed body, which it releases.
+func (r *Bodies) decompress(ctx context.Context, b *Body, coding string) (*Body, error) {
 	defer b.Release()
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
-	case <-req.Context().Done():
+	case <-ctx.Done():
 		return nil, trace.Errorf(trace.Busy, "the client went away")
 	}
 	if coding == "zstd" {
@@ -114,7 +120,7 @@ func (r *Bodies) gunzip(in []byte) (*Body, error) {
 	if err := z.Reset(bytes.NewReader(in)); err != nil {
 		return nil, trace.Errorf(trace.Invalid, "body is not gzip: %v", err)
 	}
-	return r.fill(z, "body is broken gzip: %v")
+	return r.fill(z, r.maxBody+1, "body is broken gzip: %v")
 }
 
 func (r *Bodies) unzstd(in []byte) (*Body, error) {
@@ -132,7 +138,7 @@ func (r *Bodies) unzstd(in []byte) (*Body, error) {
 	if err := z.Reset(bytes.NewReader(in)); err != nil {
 		return nil, trace.Errorf(trace.Invalid, "body is not zstd: %v", err)
 	}
-	return r.fill(z, "body is broken zstd: %v")
+	return r.fill(z, r.maxBody+1, "body is broken zstd: %v")
 }
 
 // NewZstd returns a decoder that works in its caller's goroutine. RFC 8878 asks for windows of 8 MiB, and warns of larger ones.
@@ -144,45 +150,52 @@ func (r *Bodies) tooLarge() error {
 	return trace.Errorf(trace.TooLarge, "body is larger than %d bytes (decompressed); send smaller batches", r.maxBody)
 }
 
-// fill reads all of in. What the buffer may hold is taken from the budget before it grows.
-func (r *Bodies) fill(in io.Reader, broken string) (*Body, error) {
+// fill reads in to its end, or limit bytes of it. What the buffer may hold is taken from the budget before it grows.
+func (r *Bodies) fill(in io.Reader, limit int64, broken string) (*Body, error) {
 	b := r.buffers.Get().(*Body)
-	if err := b.fill(in, broken); err != nil {
+	if err := b.fill(in, limit, broken); err != nil {
 		b.Release()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *Body) fill(in io.Reader, broken string) error {
-	for {
+func (b *Body) fill(in io.Reader, limit int64, broken string) error {
+	for int64(len(b.Bytes)) < limit {
 		if len(b.Bytes) == cap(b.Bytes) || b.taken == 0 {
-			if err := b.grow(); err != nil {
+			if err := b.grow(limit); err != nil {
 				return err
 			}
 		}
-		n, err := in.Read(b.Bytes[len(b.Bytes):cap(b.Bytes)])
+		n, err := in.Read(b.Bytes[len(b.Bytes):min(int64(cap(b.Bytes)), limit)])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
 		switch {
-		case int64(len(b.Bytes)) > b.from.maxBody:
+		case int64(len(b.Bytes)) > b.from.maxBody: // one byte more than may be shows that there is more
 			return b.from.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return &trace.Error{Kind: trace.Busy, Msg: "body did not arrive in time", After: time.Second, Err: errCutOff}
 		case err != nil && broken == unread:
-			return &trace.Error{Kind: trace.Invalid, Msg: fmt.Sprintf(broken, err), Err: errCutOff}
+			return cutOff(err)
 		case err != nil:
 			return trace.Errorf(trace.Invalid, broken, err)
 		}
 	}
+	return nil
 }
 
-// grow makes room in the buffer: the first time for what it has, then twice as much each time.
-func (b *Body) grow() error {
+// cutOff returns the error for a body that err kept from coming whole: Busy if it was too slow, else Invalid.
+func cutOff(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &trace.Error{Kind: trace.Busy, Msg: "body did not arrive in time", After: time.Second, Err: errCutOff}
+	}
+	return &trace.Error{Kind: trace.Invalid, Msg: fmt.Sprintf(unread, err), Err: errCutOff}
+}
+
+// grow makes room in the buffer: the first time for what it has, then twice as much each time, but not for more than limit bytes.
+func (b *Body) grow(limit int64) error {
 	size := max(int64(cap(b.Bytes)), 16<<10)
 	if int64(len(b.Bytes)) == size {
-		size = min(2*size, max(size+1, b.from.maxBody+1)) // one byte more than may be shows that there is more
+		size = min(2*size, max(size+1, limit))
 	}
 	if b.from.held.Add(size-b.taken) > b.from.maxHeld {
 		b.from.held.Add(b.taken - size)
