@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/clewtrace/clew/trace"
@@ -312,6 +313,17 @@ func AppendResponseJSON(b []byte, rejected int, message string) []byte {
 func AppendStatus(b []byte, code int, message string) []byte {
 	b = binary.AppendUvarint(append(b, 1<<3), uint64(code))
 	return append(binary.AppendUvarint(append(b, 2<<3|2), uint64(len(message))), message...)
+}
+
+// AppendRetryInfo appends the detail of a google.rpc.Status that says after how long to send again: behind what AppendStatus appends.
+func AppendRetryInfo(b []byte, after time.Duration) []byte {
+	bytesField := func(b []byte, num byte, value []byte) []byte {
+		return append(binary.AppendUvarint(append(b, num<<3|2), uint64(len(value))), value...)
+	}
+	delay := binary.AppendUvarint([]byte{1 << 3}, uint64(after/time.Second))
+	delay = binary.AppendUvarint(append(delay, 2<<3), uint64(after%time.Second))
+	detail := bytesField(nil, 1, []byte("type.googleapis.com/google.rpc.RetryInfo"))
+	return bytesField(b, 3, bytesField(detail, 2, bytesField(nil, 1, delay)))
 }
 
 // AppendStatusJSON appends a google.rpc.Status in JSON.

@@ -5,9 +5,12 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -150,6 +153,23 @@ func TestDecodeJSONErrors(t *testing.T) {
 		_, err := decodeJSON([]byte(in))
 		if trace.KindOf(err) != trace.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v; want %q in it", in, err, want)
+		}
+	}
+}
+
+// TestRetryInfo: Google's own types read what we say of when to come again.
+func TestRetryInfo(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Millisecond, 7 * time.Second, 1500 * time.Millisecond, time.Hour} {
+		var st status.Status
+		if err := proto.Unmarshal(AppendRetryInfo(AppendStatus(nil, 14, "full"), after), &st); err != nil {
+			t.Fatal(err)
+		}
+		var info errdetails.RetryInfo
+		if st.GetCode() != 14 || st.GetMessage() != "full" || len(st.GetDetails()) != 1 {
+			t.Fatalf("%v: %v", after, &st)
+		}
+		if err := st.GetDetails()[0].UnmarshalTo(&info); err != nil || info.GetRetryDelay().AsDuration() != after {
+			t.Errorf("%v came as %v, %v", after, info.GetRetryDelay().AsDuration(), err)
 		}
 	}
 }
