@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
 
 	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/api/admin"
@@ -114,7 +113,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits { return c.limits(store.Deleted()) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
-	grpcServer := otlpReceiver.GRPC(int(c.bodyBytes), c.timeout)
+	grpcServer := otlpReceiver.GRPC(c.timeout)
 	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
 
 	zipkinMux := http.NewServeMux()
@@ -129,9 +128,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	pageMux.Handle("/", ui.Handler(c.prefix))
 	zipkinServer, pageServer := newServer(zipkinMux, c.timeout, log), newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
 
-	if grpcL != nil {
-		work.Go(func() error { return ignore(grpcServer.Serve(grpcL), grpc.ErrServerStopped) }) // asked to stop before it began
-	}
+	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
 	serveHTTP(work, zipkinServer, zipkinL)
 	serveHTTP(work, pageServer, pageL)
@@ -205,22 +202,10 @@ func shut(s *http.Server) { _ = s.Close() }
 
 // drain stops servers, all at once, and waits for what is under way, but not longer than a while: then that is cut off and the
 // result is false.
-func drain(timeout time.Duration, g *grpc.Server, servers ...*http.Server) bool {
+func drain(timeout time.Duration, servers ...*http.Server) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var work errgroup.Group
-	work.Go(func() error {
-		done := make(chan struct{})
-		go func() { g.GracefulStop(); close(done) }()
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			g.Stop()
-			<-done
-			return ctx.Err()
-		}
-	})
 	for _, s := range servers {
 		work.Go(func() error {
 			err := s.Shutdown(ctx)

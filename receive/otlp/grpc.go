@@ -2,230 +2,210 @@ package otlp
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
-	"runtime"
+	"log/slog"
+	"math"
+	"mime"
+	"net/http"
 	"runtime/debug"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/gzip" // registers itself
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/stats"
-	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/trace"
 	wire "github.com/clewtrace/clew/wire/otlp"
 )
 
-// GRPC returns a server of OTLP/gRPC that takes messages of at most maxMessage bytes, and gives a request some time from its headers
-// to its answer: who sends slowly is cut off then. Requests stay the bytes they are.
-func (r *Receiver) GRPC(maxMessage int, timeout time.Duration) *grpc.Server {
-	encoding.RegisterCompressor(newZstd())
-	s := grpc.NewServer(
-		grpc.StatsHandler(&undelivered{inlet: &r.grpc}),
-		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-			ctx, cancel := context.WithTimeout(ctx, timeout)
-			context.AfterFunc(ctx, cancel) // the stream's end cancels the parent, and with it the timer
-			return ctx, nil
-		}),
-		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(256),
-		grpc.ConnectionTimeout(timeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnknownServiceHandler(r.unknown),
-	)
-	s.RegisterService(&grpc.ServiceDesc{
-		ServiceName: "opentelemetry.proto.collector.trace.v1.TraceService",
-		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: exportGRPC}},
-		Metadata:    "opentelemetry/proto/collector/trace/v1/trace_service.proto",
-	}, r)
+// GRPC returns a server of OTLP/gRPC. A request has some time from its headers to its answer: who sends slowly is cut off then.
+//
+// Its calls are unary ones over net/http's HTTP/2: what of a message has come is in a buffer that receive.Bodies counts, and nowhere else.
+func (r *Receiver) GRPC(timeout time.Duration) *http.Server {
+	s := &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.call(w, req, timeout) }),
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: min(10*time.Second, timeout),
+		ReadTimeout:       timeout,
+		WriteTimeout:      timeout + 10*time.Second, // ends a call whose client takes no answer
+		IdleTimeout:       -1,                       // who sends now and then stays connected; pings find who is gone
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          256,
+			MaxReadFrameSize:              16 << 10, // a connection keeps the memory of its largest frame
+			MaxReceiveBufferPerStream:     1 << 20,
+			MaxReceiveBufferPerConnection: 1 << 20,
+			SendPingTimeout:               2 * time.Minute,
+			PingTimeout:                   20 * time.Second,
+		},
+	}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	s.Protocols.SetHTTP1(true) // only to say what is wrong
 	return s
-}
-
-func (r *Receiver) unknown(_ any, stream grpc.ServerStream) error {
-	r.grpc.Meter.RefuseRequest(r.grpc.Protocol, "not_traces")
-	method, _ := grpc.MethodFromServerStream(stream)
-	return status.Errorf(codes.Unimplemented, "Clew takes traces only, not %.100s; switch that exporter off", method)
 }
 
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-// undelivered counts the requests that gRPC refuses before they get to exportGRPC, such as those in an unknown encoding.
-type undelivered struct{ inlet *receive.Inlet }
-
-type deliveredKey struct{}
-
-func (u *undelivered) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	if info.FullMethodName != exportMethod {
-		return ctx
-	}
-	return context.WithValue(ctx, deliveredKey{}, new(bool))
+// outcome is how a call ends: with a message if its code is OK.
+type outcome struct {
+	code   codes.Code
+	text   string // what of the status the client is told
+	retry  []byte // RetryInfo, as a google.rpc.Status has it
+	answer []byte
 }
 
-func (u *undelivered) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	end, ok := s.(*stats.End)
-	delivered, _ := ctx.Value(deliveredKey{}).(*bool)
-	if !ok || delivered == nil || *delivered || end.Error == nil {
+// call answers one request, be it a call of gRPC or not.
+func (r *Receiver) call(w http.ResponseWriter, req *http.Request, timeout time.Duration) {
+	if req.ProtoMajor < 2 || !isGRPC(req) || req.Method != http.MethodPost {
+		r.notGRPC(w, req)
 		return
 	}
-	u.inlet.Meter.RefuseRequest(u.inlet.Protocol, reasonOf(end.Error))
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h["Date"], h["Content-Length"] = nil, nil // which gRPC does not use
+	if req.URL.Path != exportMethod {
+		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, "not_traces")
+		outcome{code: codes.Unimplemented, text: fmt.Sprintf("Clew takes traces only, not %.100s; switch that exporter off", req.URL.Path)}.write(w)
+		return
+	}
+	if t, ok := grpcTimeout(req.Header.Get("Grpc-Timeout")); ok && t < timeout {
+		timeout = t
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(t)) // HTTP/2's has no other error than "not supported"
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	defer cancel()
+	r.exportGRPC(ctx, req).write(w)
 }
 
-// reasonOf returns the reason for which a request is counted that gRPC could not read.
-func reasonOf(err error) string {
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
-		return trace.TooLarge.String()
-	case codes.Unimplemented:
-		return "content_encoding"
-	case codes.Canceled, codes.DeadlineExceeded:
-		return "cut_off"
-	}
-	return "undecodable"
+func isGRPC(req *http.Request) bool {
+	t, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	return err == nil && (t == "application/grpc" || t == "application/grpc+proto")
 }
 
-func (u *undelivered) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-func (u *undelivered) HandleConn(context.Context, stats.ConnStats) {}
-
-func exportGRPC(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (out any, err error) {
-	r := srv.(*Receiver)
-	if delivered, ok := ctx.Value(deliveredKey{}).(*bool); ok {
-		*delivered = true
+// notGRPC tells those that speak something else where to go: mostly they are exporters set to OTLP/HTTP with the port of gRPC.
+func (r *Receiver) notGRPC(w http.ResponseWriter, req *http.Request) {
+	reason, status := "content_type", http.StatusUnsupportedMediaType
+	switch {
+	case req.ProtoMajor < 2 || req.Method == "PRI": // which is half a preface of HTTP/2, and taken for a request of HTTP/1
+		reason, status = "http_version", http.StatusHTTPVersionNotSupported
+		w.Header().Set("Connection", "close")
+		_, _ = io.CopyN(io.Discard, req.Body, 256<<10) // or the answer might be lost with the connection
+	case isGRPC(req):
+		reason, status = "method", http.StatusMethodNotAllowed
+		w.Header().Set("Allow", "POST")
 	}
-	defer func() { // net/http does so for the others; gRPC would let the process die
+	r.grpc.Meter.RefuseRequest(r.grpc.Protocol, reason)
+	http.Error(w, "this port takes OTLP over gRPC, which is POST over HTTP/2 with content-type application/grpc; OTLP over HTTP has a port of its own, 4318 by default", status)
+}
+
+// grpcTimeout reads a Grpc-Timeout: up to eight digits and a unit.
+func grpcTimeout(s string) (t time.Duration, ok bool) {
+	if len(s) < 2 || len(s) > 9 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	unit := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}[s[len(s)-1]]
+	if err != nil || unit == 0 || time.Duration(n) > math.MaxInt64/unit { // centuries
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
+}
+
+// exportGRPC takes one message. Its memory is given back before the answer is written.
+func (r *Receiver) exportGRPC(ctx context.Context, req *http.Request) (o outcome) {
+	defer func() {
 		if p := recover(); p != nil {
 			r.log.Error("request panicked", "protocol", r.grpc.Protocol, "panic", p, "stack", string(debug.Stack()))
 			r.grpc.Meter.RefuseRequest(r.grpc.Protocol, trace.Internal.String())
-			err = status.Error(codes.Internal, "internal error; see Clew's log")
+			o = outcome{code: codes.Internal, text: "internal error; see Clew's log"}
 		}
 	}()
-	var req rawMessage
-	if err := decode(&req); err != nil {
-		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, reasonOf(err))
-		return nil, err
-	}
-	return r.exportGRPC(ctx, req)
-}
-
-func (r *Receiver) exportGRPC(ctx context.Context, req rawMessage) (any, error) {
-	release, err := r.bodies.Hold(int64(len(req)))
+	body, err := r.bodies.ReadMessage(ctx, req)
 	if err != nil {
-		r.grpc.Meter.RefuseRequest(r.grpc.Protocol, trace.KindOf(err).String())
-		return nil, r.statusOf(err)
+		return r.unread(err)
 	}
-	defer release()
+	defer body.Release()
 	b := r.batches.Get().(*trace.Batch)
 	defer r.put(b)
-	if err := r.grpc.Index(b, req); err != nil {
-		return nil, r.statusOf(err)
+	if err := r.grpc.Index(b, body.Bytes); err != nil {
+		return r.outcomeOf(err)
 	}
 	if err := r.grpc.Write(ctx, b); err != nil {
-		return nil, r.statusOf(err)
+		return r.outcomeOf(err)
 	}
 	rejected, message := partial(b)
-	out := rawMessage(wire.AppendResponse(nil, rejected, message))
-	return &out, nil
+	return outcome{answer: wire.AppendResponse(nil, rejected, message)}
 }
 
-// statusOf returns the gRPC status for an error: OTLP clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT.
-func (r *Receiver) statusOf(err error) error {
+// unread counts a message that could not be read, and returns its outcome.
+func (r *Receiver) unread(err error) outcome {
+	o, reason := r.outcomeOf(err), receive.BodyReason(err)
+	kind := trace.KindOf(err)
+	switch {
+	case reason == "content_encoding":
+		o.code, o.text = codes.Unimplemented, "grpc-encoding is not one of gzip, zstd, identity"
+	case reason == "cut_off" && kind == trace.Busy:
+		o = outcome{code: codes.DeadlineExceeded, text: o.text}
+	case reason == "cut_off":
+		o.code = codes.Canceled
+	case kind == trace.TooLarge:
+		o.code = codes.ResourceExhausted
+	case kind == trace.Invalid: // not even a message
+		o.code, reason = codes.Internal, "undecodable"
+	}
+	r.grpc.Meter.RefuseRequest(r.grpc.Protocol, reason)
+	return o
+}
+
+// outcomeOf returns the outcome for an error: OTLP clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT.
+func (r *Receiver) outcomeOf(err error) outcome {
 	e := trace.ErrorOf(err)
 	switch e.Kind {
 	case trace.Invalid, trace.TooLarge:
-		return status.Error(codes.InvalidArgument, e.Msg)
+		return outcome{code: codes.InvalidArgument, text: e.Msg}
 	case trace.Busy:
-		st := status.New(codes.Unavailable, e.Msg)
-		if detailed, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(max(e.After, time.Second))}); err == nil {
-			st = detailed
-		}
-		return st.Err()
+		return outcome{code: codes.Unavailable, text: e.Msg, retry: wire.AppendRetryInfo(nil, max(e.After, time.Second))}
 	}
 	r.log.Error("request failed", "protocol", r.grpc.Protocol, "err", err)
-	return status.Error(codes.Internal, "internal error; see Clew's log")
+	return outcome{code: codes.Internal, text: "internal error; see Clew's log"}
 }
 
-// rawMessage is a message as bytes.
-type rawMessage []byte
-
-// rawCodec hands messages through as bytes: what is in them is read in place by the batch's index.
-type rawCodec struct{}
-
-func (rawCodec) Name() string { return "proto" }
-
-func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	m, ok := v.(*rawMessage)
-	if !ok {
-		return nil, fmt.Errorf("cannot send a %T", v)
+// write answers a call: with a message and the status behind it, or with headers alone if there is no message. The latter matters to a
+// client that is still sending: Go's cannot let go of an answer with a body before it has sent all of its own.
+func (o outcome) write(w http.ResponseWriter) {
+	h := w.Header()
+	if o.code == codes.OK {
+		out := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(o.answer)))
+		_, _ = w.Write(append(out, o.answer...)) // a client that is gone will send again
+		h.Set(http.TrailerPrefix+"Grpc-Status", "0")
+		return
 	}
-	return mem.BufferSlice{mem.SliceBuffer(*m)}, nil
-}
-
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	m, ok := v.(*rawMessage)
-	if !ok {
-		return fmt.Errorf("cannot receive a %T", v)
+	h.Set("Grpc-Status", strconv.Itoa(int(o.code)))
+	h.Set("Grpc-Message", percentEncoded(o.text))
+	if o.code == codes.Unimplemented {
+		h.Set("Grpc-Accept-Encoding", "identity,gzip,zstd")
 	}
-	*m = data.Materialize()
-	return nil
-}
-
-// zstdCompressor makes zstd known to gRPC, which has only gzip of its own. As in receive.Bodies there are never more decoders
-// at work than slots, since each may have a window of 8 MiB. gRPC reads a message whole before it decompresses it, and stops at its limit.
-type zstdCompressor struct {
-	slots    chan struct{}
-	decoders sync.Pool // *zstd.Decoder
-}
-
-func newZstd() *zstdCompressor {
-	return &zstdCompressor{slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
-}
-
-func (*zstdCompressor) Name() string { return "zstd" }
-
-func (*zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
-	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
-}
-
-func (c *zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
-	c.slots <- struct{}{}
-	z, _ := c.decoders.Get().(*zstd.Decoder)
-	var err error
-	if z == nil {
-		z, err = receive.NewZstd()
+	if o.retry != nil {
+		status := append(wire.AppendStatus(nil, int(o.code), o.text), o.retry...)
+		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(status))
 	}
-	if err == nil {
-		err = z.Reset(r)
-	}
-	if err != nil {
-		<-c.slots
-		return nil, err
-	}
-	return &decoding{z, c}, nil
+	w.WriteHeader(http.StatusOK)
 }
 
-// decoding is one message being decompressed. gRPC closes it.
-type decoding struct {
-	*zstd.Decoder
-	c *zstdCompressor
-}
-
-func (d *decoding) Close() error {
-	_ = d.Reset(nil)
-	d.c.decoders.Put(d.Decoder)
-	<-d.c.slots
-	return nil
+// percentEncoded returns text as Grpc-Message has it: printable ASCII without the percent sign as it is.
+func percentEncoded(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }

@@ -30,11 +30,18 @@ type sink struct {
 	names []string
 	err   error
 	panic bool
+
+	began, finish chan struct{} // nil, or set by block
 }
 
 func (s *sink) Append(_ context.Context, b *trace.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.began != nil {
+		close(s.began)
+		<-s.finish
+		s.began = nil
+	}
 	if s.panic {
 		panic("a broken invariant")
 	}
@@ -51,6 +58,14 @@ func (s *sink) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+}
+
+// block makes the sink close began with the next batch, which it keeps back until finish is closed.
+func (s *sink) block() (began, finish chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.began, s.finish = make(chan struct{}), make(chan struct{})
+	return s.began, s.finish
 }
 
 // take returns the names of the spans since the last time, in one text.
