@@ -81,8 +81,65 @@ func ask(conn net.Conn) error {
 	return a.Body.Close()
 }
 
+// askGRPC sends an empty export request as HTTP/2's first stream, or a later one of an odd number, and reads frames up to the answer's end.
+func askGRPC(conn net.Conn, stream byte) error {
+	frame := func(kind, flags, stream byte, payload string) string {
+		return string([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, stream}) + payload
+	}
+	const headers, data, settings, endStream, endHeaders = 1, 0, 4, 1, 4
+	out := ""
+	if stream == 1 {
+		out = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(settings, 0, 0, "")
+	}
+	var block strings.Builder // HPACK: fields that are neither compressed nor remembered
+	for _, field := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "x"},
+		{":path", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+	} {
+		block.WriteByte(0)
+		for _, text := range field {
+			block.WriteByte(byte(len(text)))
+			block.WriteString(text)
+		}
+	}
+	out += frame(headers, endHeaders, stream, block.String()) + frame(data, endStream, stream, "\x00\x00\x00\x00\x00")
+	if _, err := io.WriteString(conn, out); err != nil {
+		return err
+	}
+	sawMessage := false
+	for {
+		var head [9]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2])); err != nil {
+			return err
+		}
+		sawMessage = sawMessage || head[3] == data && head[8] == stream
+		if head[8] == stream && head[4]&endStream != 0 {
+			if !sawMessage {
+				return errors.New("answered with an error")
+			}
+			return nil
+		}
+	}
+}
+
 // TestIdleConnections: ten thousand clients that have sent once and stay connected do not keep others from being served.
 func TestIdleConnections(t *testing.T) {
+	t.Run("otlp_http", func(t *testing.T) {
+		idleConnections(t, "otlp_http", ask, ask)
+	})
+	t.Run("otlp_grpc", func(t *testing.T) {
+		idleConnections(t, "otlp_grpc", func(c net.Conn) error { return askGRPC(c, 1) }, func(c net.Conn) error { return askGRPC(c, 3) })
+	})
+}
+
+func idleConnections(t *testing.T, port string, first, again func(net.Conn) error) {
 	const n = 10_000
 	enoughFiles(t, n+500)
 	s := testkit.Start(t)
@@ -94,9 +151,9 @@ func TestIdleConnections(t *testing.T) {
 	for range 50 {
 		wg.Go(func() {
 			for range n / 50 {
-				conn, err := conns.dial(s.Address("otlp_http"))
+				conn, err := conns.dial(s.Address(port))
 				if err == nil {
-					err = ask(conn)
+					err = first(conn)
 				}
 				if err != nil {
 					errs <- err
@@ -126,7 +183,7 @@ func TestIdleConnections(t *testing.T) {
 		t.Errorf("Clew, Jaeger and Zipkin have %v spans; want 1", got)
 	}
 	for _, conn := range conns.list[:100] { // they are still good
-		if err := ask(conn); err != nil {
+		if err := again(conn); err != nil {
 			t.Fatal(err)
 		}
 	}
