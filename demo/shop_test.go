@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,7 +34,7 @@ func backend(t *testing.T) (endpoint string, engine *query.Engine) {
 		t.Fatal(err)
 	}
 	inlet := receive.Inlet{Sink: store, Meter: receive.NewMeter(reg), Limits: trace.DefaultLimits}
-	server := otlp.New(inlet, receive.NewBodies(16<<20, 64<<20), nil, slog.New(slog.DiscardHandler)).GRPC(16<<20, time.Minute)
+	server := otlp.New(inlet, receive.NewBodies(16<<20, 64<<20), nil, slog.New(slog.DiscardHandler)).GRPC(time.Minute)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -41,8 +42,10 @@ func backend(t *testing.T) (endpoint string, engine *query.Engine) {
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() {
-		server.Stop()
-		if err := <-done; err != nil {
+		if err := server.Shutdown(context.Background()); err != nil { // before the store is closed
+			t.Error(err)
+		}
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 		if err := store.Close(); err != nil {
