@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 )
@@ -354,9 +355,7 @@ func (b *Batch) spanFields(at, end int, s *SpanRef, x *spanExtra) bool {
 			x.parent = body
 		case 5:
 			s.Name = body
-			if !utf8.Valid(raw[f.lo:f.hi]) {
-				b.InvalidText++
-			}
+			b.text(f.lo, f.hi)
 		case 6:
 			s.Kind = KindUnspecified
 			if v := uint32(f.val); v <= uint32(KindConsumer) { // as in any protobuf enum, the low 32 bits count
@@ -478,6 +477,9 @@ func (b *Batch) keyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
 	if !b.count(at, 1) {
 		return false, false
 	}
+	if b.shortKeyValue(at, end, a) {
+		return true, false
+	}
 	var f field
 	for ; at < end; at = f.end {
 		if !readField(b.Raw, at, end, &f) {
@@ -489,9 +491,7 @@ func (b *Batch) keyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
 		switch f.num {
 		case 1:
 			a.Key = Part{uint32(f.lo), uint32(f.hi)}
-			if !utf8.Valid(b.Raw[f.lo:f.hi]) {
-				b.InvalidText++
-			}
+			b.text(f.lo, f.hi)
 		case 2:
 			ok, d := b.anyValue(f.lo, f.hi, depth, a)
 			if !ok {
@@ -501,6 +501,65 @@ func (b *Batch) keyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
 		}
 	}
 	return true, deep
+}
+
+// shortKeyValue reads a KeyValue as encoders write nearly all of them: a key and a text, number or bool, none longer than 127
+// bytes. Of any other it returns false, and keyValue reads it field by field.
+func (b *Batch) shortKeyValue(at, end int, a *AttrRef) bool {
+	raw := b.Raw[at:end]
+	const key, value = 1<<3 | wireBytes, 2<<3 | wireBytes
+	if len(raw) < 6 || raw[0] != key || raw[1] >= 0x80 {
+		return false
+	}
+	k := 2 + int(raw[1]) // behind the key
+	if len(raw) < k+4 || raw[k] != value || int(raw[k+1]) != len(raw)-k-2 || raw[k+1] >= 0x80 {
+		return false
+	}
+	v := raw[k+2:]
+	switch v[0] {
+	case 1<<3 | wireBytes:
+		if int(v[1]) != len(v)-2 || v[1] >= 0x80 {
+			return false
+		}
+		a.Type, a.Num, a.Val = TypeString, 0, Part{uint32(at + k + 4), uint32(end)}
+		b.text(at+k+4, end)
+	case 2<<3 | wireVarint:
+		if len(v) != 2 || v[1] >= 0x80 {
+			return false
+		}
+		a.Type, a.Num, a.Val = TypeBool, uint64(min(v[1], 1)), Part{uint32(at + k + 2), uint32(end)}
+	case 3<<3 | wireVarint:
+		n, behind := readVarint(v, 1, len(v))
+		if behind != len(v) {
+			return false
+		}
+		a.Type, a.Num, a.Val = TypeInt, n, Part{uint32(at + k + 2), uint32(end)}
+	case 4<<3 | wireFixed64:
+		if len(v) != 9 {
+			return false
+		}
+		a.Type, a.Num, a.Val = TypeDouble, binary.LittleEndian.Uint64(v[1:]), Part{uint32(at + k + 2), uint32(end)}
+	default:
+		return false
+	}
+	a.Key = Part{uint32(at + 2), uint32(at + k)}
+	b.text(at+2, at+k)
+	return true
+}
+
+// text counts a text that is not UTF-8. Most are ASCII, and short.
+func (b *Batch) text(lo, hi int) {
+	t := b.Raw[lo:hi]
+	var high uint64
+	for ; len(t) >= 8; t = t[8:] {
+		high |= binary.LittleEndian.Uint64(t)
+	}
+	for _, c := range t {
+		high |= uint64(c)
+	}
+	if high&0x8080808080808080 != 0 && !utf8.Valid(b.Raw[lo:hi]) {
+		b.InvalidText++
+	}
 }
 
 // anyValue reads an AnyValue into a. Of several values the last counts, as in any protobuf oneof.
@@ -514,9 +573,7 @@ func (b *Batch) anyValue(at, end, depth int, a *AttrRef) (ok, deep bool) {
 		switch {
 		case f.num == 1 && f.wire == wireBytes:
 			a.Type, a.Val = TypeString, Part{uint32(f.lo), uint32(f.hi)}
-			if !utf8.Valid(b.Raw[f.lo:f.hi]) {
-				b.InvalidText++
-			}
+			b.text(f.lo, f.hi)
 		case f.num == 2 && f.wire == wireVarint:
 			a.Type, a.Num = TypeBool, min(f.val, 1)
 		case f.num == 3 && f.wire == wireVarint:

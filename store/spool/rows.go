@@ -26,6 +26,8 @@ type rows struct {
 	expect     sizes          // of rows like these, for the columns' first capacities
 	z          *codec         // for groups read from a block
 	rest       []byte         // scratch of add
+
+	last, follows int32 // the shape of the last span, and the one that came after it before
 }
 
 type resource struct {
@@ -42,6 +44,7 @@ type scope struct {
 // shapeRows is the spans of one shape. Row i of each column is the same span.
 type shapeRows struct {
 	shape
+	next       int32 // in heads: the shape of the span that came after the last one of this
 	n          int
 	ids        []trace.SpanID
 	encodedIDs []byte         // in groups, instead: 8 bytes each
@@ -217,11 +220,18 @@ func (r *rows) intern(s shape) int32 {
 // add appends a span of a batch, whose resource and scope were interned, and returns its shape and row.
 func (r *rows) add(b *trace.Batch, ref *trace.SpanRef, res, sc uint32) (shapeIndex, row uint32) {
 	service := r.resources[res].service
-	i, _ := r.find(r.shapeHash(b, ref, sc, service), func(s *shape) bool { return s.matches(b, ref, sc, service) })
-	if i < 0 {
-		i = r.intern(shapeOf(b, ref, sc, service))
+	i := r.follows // what came after this shape the last time is likely to come again
+	if int(i) >= len(r.shapes) || !r.shapes[i].matches(b, ref, sc, service) {
+		i, _ = r.find(r.shapeHash(b, ref, sc, service), func(s *shape) bool { return s.matches(b, ref, sc, service) })
+		if i < 0 {
+			i = r.intern(shapeOf(b, ref, sc, service))
+		}
+		if int(r.last) < len(r.shapes) {
+			r.shapes[r.last].next = i
+		}
 	}
 	s := r.shapes[i]
+	r.last, r.follows = i, s.next
 	s.ids = append(s.ids, ref.ID)
 	s.parents = append(s.parents, ref.Parent)
 	s.start.nums = append(s.start.nums, ref.Start)
