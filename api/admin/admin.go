@@ -1,7 +1,8 @@
-// Package admin answers on the admin port: is the process alive, is it ready, what does it count.
+// Package admin answers on the admin port: is the process alive, is it ready, what does it count; and there traces are deleted.
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"sync/atomic"
@@ -35,12 +36,19 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	h.Live(w, r)
 }
 
-// Handler returns the admin port's handler: /healthz, /readyz, /metrics and, where asked for, /debug/pprof/.
-func Handler(h *Health, reg *prometheus.Registry, profiles bool) http.Handler {
+// Handler returns the admin port's handler: /healthz, /readyz, /metrics and, where asked for, /debug/pprof/. More may be added to it.
+func Handler(h *Health, reg *prometheus.Registry, profiles bool) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", h.Live)
 	mux.HandleFunc("GET /readyz", h.Ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
+	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, r *http.Request) { // so that nobody takes "not yet" for "no such trace"
+		if why, _ := h.why.Load().(string); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
+			return
+		}
+		http.Error(w, fmt.Sprintf("there is no call %s %.100s on the admin port; see docs/http-api.md", r.Method, r.URL.Path), http.StatusNotFound)
+	})
 	if profiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

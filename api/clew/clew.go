@@ -4,6 +4,7 @@ package clew
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/clewtrace/clew/wire/otlp"
 )
 
-// Process is what the status call says of the process.
+// Process is what the API asks the process.
 type Process struct {
 	Version   string
 	Started   time.Time
@@ -23,6 +24,7 @@ type Process struct {
 	Retention time.Duration
 	MaxBytes  int64
 	Totals    func() (received, refused, stored uint64)
+	Deletions func() uint64 // grows when traces are deleted
 }
 
 // Listener is a protocol and the address where it is spoken.
@@ -46,14 +48,15 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, process 
 		"traces/{id}": a.trace, "traces/{id}/columns": a.columns, "traces/{id}/rows": a.rows,
 	} {
 		call := strings.NewReplacer("/{id}", "", "traces/", "").Replace(pattern)
-		mux.Handle("GET /api/v1/"+pattern, gate.Wrap("clew", call, refuse, h))
+		mux.Handle("GET /api/v1/"+pattern, gate.Wrap("clew", call, Refuse, h))
 	}
-	mux.Handle("/api/v1/", gate.Wrap("clew", "unknown", refuse, func(r *http.Request) (api.Answer, error) {
+	mux.Handle("/api/v1/", gate.Wrap("clew", "unknown", Refuse, func(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s; see docs/http-api.md", r.Method, r.URL.Path)
 	}))
 }
 
-func refuse(_ int, e *trace.Error) api.Answer {
+// Refuse writes an error as all of Clew's own calls do.
+func Refuse(_ int, e *trace.Error) api.Answer {
 	type body struct {
 		Kind    string `json:"kind"`
 		Message string `json:"message"`
@@ -179,22 +182,39 @@ func summarize(t *trace.Trace) summary {
 
 // parseSearch reads the parameters of a search. Errors name the parameter and what would be right.
 func parseSearch(r *http.Request) (query.Request, error) {
-	req := query.Request{Limit: defaultLimit, Scan: trace.Scan{Outline: true}}
-	if err := r.ParseForm(); err != nil {
-		return req, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
-	}
-	for k, v := range r.Form {
-		switch k {
-		case "tag":
-		case "service", "operation", "minDuration", "maxDuration", "from", "to", "limit", "cursor":
-			if len(v) > 1 {
-				return req, trace.Errorf(trace.Invalid, "%s is given %d times; want one", k, len(v))
-			}
-		default:
-			return req, trace.Errorf(trace.Invalid, "there is no parameter %.40q", k)
-		}
+	req := query.Request{Limit: defaultLimit}
+	var err error
+	if req.Scan, err = ParseScan(r, "limit", "cursor"); err != nil {
+		return req, err
 	}
 	req.Cursor = r.Form.Get("cursor")
+	if v := r.Form.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > maxLimit {
+			return req, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 to %d", v, maxLimit)
+		}
+		req.Limit = n
+	}
+	return req, nil
+}
+
+// ParseScan reads the conditions of a search from a request's parameters, of which there may be others. What it asks for is outlines.
+// Errors name the parameter and what would be right.
+func ParseScan(r *http.Request, others ...string) (sc trace.Scan, err error) {
+	sc.Outline = true
+	if err := r.ParseForm(); err != nil {
+		return sc, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
+	}
+	once := append(others, "service", "operation", "minDuration", "maxDuration", "from", "to")
+	for k, v := range r.Form {
+		switch {
+		case k == "tag":
+		case !slices.Contains(once, k):
+			return sc, trace.Errorf(trace.Invalid, "there is no parameter %.40q", k)
+		case len(v) > 1:
+			return sc, trace.Errorf(trace.Invalid, "%s is given %d times; want one", k, len(v))
+		}
+	}
 	var conds []trace.Cond
 	if v := r.Form.Get("service"); v != "" {
 		conds = append(conds, trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(v)})
@@ -207,22 +227,13 @@ func parseSearch(r *http.Request) (query.Request, error) {
 	}
 	durations, err := parseDurations(r.Form)
 	if err != nil {
-		return req, err
+		return sc, err
 	}
 	if conds = append(conds, durations...); len(conds) > 0 {
-		req.Scan.Spans = [][]trace.Cond{conds}
+		sc.Spans = [][]trace.Cond{conds}
 	}
-	if req.Scan.Range, err = parseRange(r.Form); err != nil {
-		return req, err
-	}
-	if v := r.Form.Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxLimit {
-			return req, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 to %d", v, maxLimit)
-		}
-		req.Limit = n
-	}
-	return req, nil
+	sc.Range, err = parseRange(r.Form)
+	return sc, err
 }
 
 func parseDurations(form url.Values) ([]trace.Cond, error) {

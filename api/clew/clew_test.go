@@ -45,7 +45,7 @@ func server(t testing.TB, batches ...[]trace.Span) served {
 	mux := http.NewServeMux()
 	Register(mux, api.NewGate(4, log, prometheus.NewRegistry()), query.New(store), Process{
 		Version: "1.2.3", Started: time.Unix(0, testkit.SampleTime), Listen: []Listener{{"otlp/grpc", "127.0.0.1:4317"}}, Retention: time.Hour, MaxBytes: 5,
-		Totals: func() (received, refused, stored uint64) { return 3, 1, 2 },
+		Totals: func() (received, refused, stored uint64) { return 3, 1, 2 }, Deletions: store.Deletions,
 	})
 	s := served{httptest.NewServer(mux), store}
 	t.Cleanup(s.Close)

@@ -19,6 +19,8 @@ type arranged struct {
 	trace *trace.Trace
 	tree  trace.Tree
 	times insight.Times
+
+	deletions uint64 // how many there had been when it was read
 }
 
 // version tells one state of a growing trace from another, so that rows are of the columns that the page has.
@@ -33,9 +35,11 @@ type cache struct {
 	traces []*arranged
 }
 
-func (c *cache) get(id trace.ID, version string) *arranged {
+// get returns a trace if it is kept, and nothing was deleted since.
+func (c *cache) get(id trace.ID, version string, deletions uint64) *arranged {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.traces = slices.DeleteFunc(c.traces, func(a *arranged) bool { return a.deletions != deletions })
 	for i, a := range c.traces {
 		if a.trace.ID == id && a.version() == version {
 			c.traces = append(append(c.traces[:i:i], c.traces[i+1:]...), a)
@@ -63,11 +67,12 @@ func (c *cache) put(a *arranged) {
 }
 
 func (a *API) arrange(r *http.Request) (*arranged, error) {
+	deletions := a.process.Deletions() // before it is read
 	t, err := a.load(r)
 	if err != nil {
 		return nil, err
 	}
-	x := &arranged{trace: t, tree: trace.Arrange(t.Spans)}
+	x := &arranged{trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
 	x.times = insight.Measure(t.Spans, x.tree)
 	a.traces.put(x)
 	return x, nil

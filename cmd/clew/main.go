@@ -24,6 +24,7 @@ var commands = []command{
 	{"demo", "a backend and a small shop that sends it traces", runDemo},
 	{"load", "send generated traces at a given rate", runLoad},
 	{"inspect", "show what takes the room in blocks and log segments", runInspect},
+	{"delete", "delete traces of a running server, by ID or by search", runDelete},
 	{"version", "print the version", runVersion},
 }
 

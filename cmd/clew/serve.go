@@ -97,7 +97,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 
 	health := admin.NewHealth("recovering")
-	adminServer := newServer(admin.Handler(health, reg, c.pprof), c.timeout, log)
+	adminMux := admin.Handler(health, reg, c.pprof)
+	adminServer := newServer(adminMux, c.timeout, log)
 	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
 	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
@@ -108,8 +109,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 	engine := query.New(store)
 	gate := api.NewGate(c.queries, log, reg)
-	meter := receive.NewMeter(reg)
-	bodies := receive.NewBodies(c.bodyBytes, c.heldBytes)
+	admin.RegisterDelete(adminMux, gate, engine, store)
+	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
 	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits { return c.limits(store.Deleted()) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
@@ -122,7 +123,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	apizipkin.Register(zipkinMux, gate, engine)
 	pageMux := http.NewServeMux()
 	apiclew.Register(pageMux, gate, engine, apiclew.Process{
-		Version: versionText(), Started: started, Listen: l.described(), Retention: c.store.Retention, MaxBytes: c.store.RetentionBytes, Totals: meter.Totals,
+		Version: versionText(), Started: started, Listen: l.described(), Retention: c.store.Retention, MaxBytes: c.store.RetentionBytes, Totals: meter.Totals, Deletions: store.Deletions,
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))

@@ -236,11 +236,16 @@ func (s *Spool) loadTombstones() (*deletions, error) {
 	}
 	for _, b := range bad {
 		s.metrics.damaged.Inc()
-		s.log.Error("list of deleted traces is damaged: unless a crash cut a deletion short that was not acknowledged, delete again what was deleted in the last hour",
+		if b.last {
+			s.log.Warn("list of deleted traces ends in a record that is not whole: a crash cut short a deletion that was not acknowledged, or it is damaged",
+				"file", x.path, "offset", b.offset, "bytes", b.bytes)
+			continue
+		}
+		s.log.Error("list of deleted traces is damaged: delete again what was deleted in the last hour",
 			"file", x.path, "offset", b.offset, "bytes", b.bytes)
 	}
 	if len(d.ids) > 0 {
-		x.due = time.Now().Add(purgeQuiet)
+		x.due = time.Now()
 	}
 	return d, nil
 }

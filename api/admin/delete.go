@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/clew"
+	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/trace"
+)
+
+// Store is where traces are deleted.
+type Store interface {
+	// Delete deletes whole traces and returns how many were not deleted before. When it returns nil no answer has them any more.
+	Delete(ctx context.Context, ids []trace.ID) (int, error)
+}
+
+// deletions answers the calls that delete.
+type deletions struct {
+	engine *query.Engine
+	store  Store
+}
+
+// RegisterDelete adds the calls that delete traces to the admin port's handler: they are not on the query port, which many may reach.
+// A web page of another origin cannot make them, though the browser may be on this machine.
+func RegisterDelete(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, store Store) {
+	d := &deletions{engine, store}
+	guard := http.NewCrossOriginProtection()
+	mux.Handle("DELETE /api/v1/traces/{id}", guard.Handler(gate.Wrap("admin", "delete_trace", clew.Refuse, d.trace)))
+	mux.Handle("POST /api/v1/delete", guard.Handler(gate.Wrap("admin", "delete", clew.Refuse, d.search)))
+}
+
+// deleted is the answer of both calls.
+type deleted struct {
+	Matched  int    `json:"matched"` // traces
+	Deleted  int    `json:"deleted"`
+	DryRun   bool   `json:"dryRun"`
+	Cursor   string `json:"cursor"` // not empty: the limit was reached and there is more
+	Complete bool   `json:"complete"`
+	Reason   string `json:"reason"` // why it is not complete
+}
+
+func (d *deletions) trace(r *http.Request) (api.Answer, error) {
+	id, err := trace.ParseID(r.PathValue("id"))
+	if err != nil {
+		return api.Answer{}, err
+	}
+	if _, err := d.engine.Trace(r.Context(), id, trace.Range{}); err != nil {
+		return api.Answer{}, err
+	}
+	n, err := d.store.Delete(r.Context(), []trace.ID{id})
+	return api.Answer{Value: deleted{Matched: 1, Deleted: n, Complete: true}}, err
+}
+
+// roundTraces is how many traces are looked for before they are deleted: the memory that this takes is small, and one sync serves many.
+const roundTraces = 1000
+
+func (d *deletions) search(r *http.Request) (api.Answer, error) {
+	q, err := parseDelete(r)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	out := deleted{DryRun: q.dryRun, Complete: true, Cursor: q.cursor}
+	for first := true; first || out.Cursor != "" && (q.limit == 0 || out.Matched < q.limit); first = false {
+		n := roundTraces
+		if q.limit > 0 {
+			n = min(n, q.limit-out.Matched)
+		}
+		if err := d.round(r.Context(), q, n, &out); err != nil {
+			return api.Answer{}, err
+		}
+	}
+	return api.Answer{Value: out}, nil
+}
+
+// round looks for the next n traces, and deletes them.
+func (d *deletions) round(ctx context.Context, q deleteQuery, n int, out *deleted) error {
+	var ids []trace.ID
+	cursor, rep, err := d.engine.Each(ctx, query.Request{Scan: q.scan, Limit: n, Cursor: out.Cursor}, func(t *trace.Trace) error {
+		ids = append(ids, t.ID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out.Cursor = cursor
+	out.Matched += len(ids)
+	if rep.Incomplete != "" {
+		out.Complete, out.Reason = false, rep.Incomplete
+	}
+	if q.dryRun || len(ids) == 0 {
+		return nil
+	}
+	k, err := d.store.Delete(ctx, ids)
+	out.Deleted += k
+	return err
+}
+
+// deleteQuery is what a deletion by search asks for.
+type deleteQuery struct {
+	scan   trace.Scan
+	dryRun bool
+	limit  int // 0: all
+	cursor string
+}
+
+// parseDelete reads the parameters. What is empty is refused: a variable of a script that was not set must not widen a deletion.
+func parseDelete(r *http.Request) (q deleteQuery, err error) {
+	if q.scan, err = clew.ParseScan(r, "dryRun", "all", "limit", "cursor"); err != nil {
+		return q, err
+	}
+	for k, values := range r.Form {
+		for _, v := range values {
+			if v == "" && k != "cursor" {
+				return q, trace.Errorf(trace.Invalid, "%s is empty; leave it out if it is no condition", k)
+			}
+		}
+	}
+	flags := map[string]bool{}
+	for _, k := range []string{"dryRun", "all"} {
+		if v := r.Form.Get(k); v != "" {
+			if flags[k], err = strconv.ParseBool(v); err != nil {
+				return q, trace.Errorf(trace.Invalid, "%s is %.40q; want true or false", k, v)
+			}
+		}
+	}
+	if v := r.Form.Get("limit"); v != "" {
+		if q.limit, err = strconv.Atoi(v); err != nil || q.limit < 1 {
+			return q, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 or more, or no limit", v)
+		}
+	}
+	conditions := len(q.scan.Spans) > 0 || q.scan.Range != trace.Range{}
+	switch {
+	case !conditions && !flags["all"]:
+		return q, trace.Errorf(trace.Invalid, "there is no condition, so that every trace would be deleted; give one (service, operation, tag, minDuration, maxDuration, from, to), or all=true")
+	case conditions && flags["all"]:
+		return q, trace.Errorf(trace.Invalid, "all=true and a condition contradict each other; give one of them")
+	}
+	q.dryRun, q.cursor = flags["dryRun"], r.Form.Get("cursor")
+	return q, nil
+}
