@@ -28,9 +28,10 @@ const (
 
 // book is what the writers sent, by number of the batch.
 type book struct {
-	mu     sync.Mutex
-	fates  []fate
-	resent int
+	mu      sync.Mutex
+	fates   []fate
+	resent  int
+	deleted map[int]fate // traces
 }
 
 // next returns the number of a batch that is to be sent.
@@ -156,14 +157,44 @@ func fetch(client *http.Client, base string, id trace.ID) (*found, error) {
 	return &out.Data[0], nil
 }
 
-// check holds a trace against the book and returns how many spans it has.
+// doom notes that a trace is to be deleted, or, if it was acknowledged, that it is.
+func (b *book) doom(trace int, f fate) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.deleted == nil {
+		b.deleted = map[int]fate{}
+	}
+	b.deleted[trace] = f
+}
+
+// doomed returns how many traces were deleted for sure.
+func (b *book) doomed() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.deleted {
+		if f == acked {
+			n++
+		}
+	}
+	return n
+}
+
+// check holds a trace against the book and returns how many spans it has. Nobody deletes meanwhile.
 func (b *book) check(client *http.Client, base string, n int) (int, error) {
 	before := b.of(n) // what is acknowledged later may come too late for the answer
 	f, err := fetch(client, base, traceID(n))
 	if err != nil {
 		return 0, err
 	}
-	if f == nil {
+	b.mu.Lock()
+	fate, dead := b.deleted[n]
+	b.mu.Unlock()
+	switch {
+	case f != nil && dead && fate == acked:
+		return 0, fmt.Errorf("trace %d: deleted, and there again with %d spans", n, len(f.Spans))
+	case f == nil && dead:
+		return 0, nil
+	case f == nil:
 		f = &found{}
 	}
 	seen := map[[2]int]bool{}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os/exec"
@@ -36,6 +37,7 @@ type killer struct {
 	writers *writers
 	client  *http.Client
 
+	doomed   int // the trace to be deleted next
 	checked  int // traces from here on were not looked at since they were last written to
 	starts   []time.Duration
 	early    int            // kills while the server was starting
@@ -72,6 +74,7 @@ func TestKill(t *testing.T) {
 	}
 	s := k.start()
 	k.writers.finish()
+	k.purged(s)
 	spans := k.all(s)
 	if err := s.Stop(); err != nil {
 		t.Errorf("graceful stop: %v", err)
@@ -118,10 +121,58 @@ func (k *killer) round() {
 	if k.r.IntN(4) > 0 {
 		k.recent(s)
 	}
+	deleted := make(chan struct{})
+	go func() { defer close(deleted); k.delete(s) }()
 	time.Sleep(time.Duration(k.r.IntN(900_000)) * time.Microsecond)
 	s.Kill()
+	<-deleted
 	k.writers.target.Store(nil)
 	k.heard(s)
+}
+
+// delete deletes some traces that are written, one after the other, until the server is killed.
+func (k *killer) delete(s *testkit.Server) {
+	for i := k.doomed; i < k.checked; i += 7 {
+		k.doomed = i + 7
+		k.book.doom(i, unknown)
+		req, err := http.NewRequest(http.MethodDelete, s.URL("admin")+"/api/v1/traces/"+traceID(i).String(), nil)
+		if err != nil {
+			k.t.Error(err)
+			return
+		}
+		resp, err := k.client.Do(req)
+		if err != nil {
+			return // it was killed
+		}
+		_ = resp.Body.Close()
+		switch resp.StatusCode {
+		case http.StatusOK:
+			k.book.doom(i, acked)
+		case http.StatusNotFound: // no batch of it came
+		default:
+			k.t.Errorf("delete trace %d: %s", i, resp.Status)
+		}
+	}
+}
+
+// purged waits until no deleted trace is on disk.
+func (k *killer) purged(s *testkit.Server) {
+	k.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		resp, err := k.client.Get(s.URL("admin") + "/metrics")
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if strings.Contains(string(body), "\nclew_store_deletions_pending 0\n") {
+			return
+		}
+	}
+	k.t.Error("deleted traces stay on disk")
 }
 
 // killEarly kills a server that is about to recover.
@@ -197,14 +248,15 @@ func (k *killer) report(kills, spans, blocks, logs int) {
 	line("kills             %d, %d of them while the server was starting", kills, k.early)
 	line("batches           %d sent, %d acknowledged, %d of these after having been sent more than once, %d never acknowledged", all, acknowledged, resent, all-acknowledged)
 	line("spans             %d acknowledged, none missing, none twice; %d there", acknowledged*batchSpans, spans)
+	line("deleted           %d traces for sure, none there again", k.book.doomed())
 	line("start-up          min %v, median %v, max %v (%d starts, the process's own start included)", ms(k.starts[0]), ms(k.starts[len(k.starts)/2]), ms(k.starts[len(k.starts)-1]), len(k.starts))
 	line("recovery          %.0f spans replayed from the log; %d blocks left unfinished; %d records cut short", k.replayed,
 		k.said["deleting a block that a crash left unfinished; its spans are in the log or in older blocks"],
 		k.said["log ends in a record that is not whole, and is left out: a crash cut it short, or it is damaged"])
-	line("meanwhile         %d merges seen; at the end %d blocks and %d log segments", k.said["blocks merged"], blocks, logs)
+	line("meanwhile         %d merges seen, %d blocks rewritten without deleted traces; at the end %d blocks and %d log segments", k.said["blocks merged"], k.said["block rewritten without deleted traces"], blocks, logs)
 	k.t.Log(b.String())
-	if k.said["blocks merged"] == 0 || k.replayed == 0 {
-		k.t.Error("nothing was merged, or nothing replayed: the test does not test what it should")
+	if k.said["blocks merged"] == 0 || k.replayed == 0 || k.book.doomed() == 0 {
+		k.t.Error("nothing was merged, nothing replayed, or nothing deleted: the test does not test what it should")
 	}
 }
 
