@@ -13,23 +13,35 @@ import (
 
 // Store is what the engine needs of a store.
 type Store interface {
+	Traces
+	Catalog
+}
+
+// Traces is a store's traces.
+type Traces interface {
 	// Trace returns all spans of a trace; r is a hint where to look first, never a filter. The error is of kind
 	// NotFound when there is no such trace.
 	Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.Trace, error)
 	// Scan yields whole traces in the order of trace.Position: at least those that sc wants, perhaps more. It fills rep as it
 	// goes. It stops at the first error, and when the caller stops.
 	Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error]
+}
+
+// Catalog is what a store knows without reading spans.
+type Catalog interface {
 	// Services returns the names of all services, sorted.
 	Services(ctx context.Context) ([]string, error)
 	// Operations returns a service's operations, sorted by name, then kind. All services' for "".
 	Operations(ctx context.Context, service string) ([]trace.Operation, error)
+	// Attributes says which attribute keys are in use, or which values of a key, without reading spans.
+	Attributes(ctx context.Context, q trace.AttrQuery) (*trace.AttrStats, error)
 	// Stats says what is there.
 	Stats(ctx context.Context) (trace.Stats, error)
 }
 
 // Engine answers questions from a store. Its methods may be called at the same time.
 type Engine struct {
-	Store // Trace, Services, Operations and Stats are answered as they are
+	Store // Trace, Services, Operations, Attributes and Stats are answered as they are
 }
 
 // New returns an engine over a store.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -21,6 +22,7 @@ import (
 //	groups, one after the other (group.go)
 //	trace index (index.go)
 //	trace filter
+//	statistics of attributes (store/census), compressed by zstd
 //	twice: footer: JSON, see Footer
 //	       trailer: footer offset (8 bytes) footer length (4) CRC-32C of the footer (4) "CLWB", all big-endian
 //
@@ -45,6 +47,7 @@ type Footer struct {
 	Replaces       []uint64 // numbers of the blocks that were merged into this one
 	Groups         []groupInfo
 	Index, Filter  Section
+	Census         Section
 	Operations     map[string][]trace.Operation // by service, sorted
 }
 
@@ -292,6 +295,7 @@ type blockWriter struct {
 	buf     []byte
 	entries []indexEntry
 	names   operations
+	census  *census.Census
 	footer  Footer
 	dropped int // exact duplicates
 }
@@ -301,7 +305,8 @@ func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}}
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}, census: census.New()}
+	w.group.tally = &tally{Census: w.census}
 	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
 		return nil, err
@@ -391,6 +396,11 @@ func (w *blockWriter) finish() error {
 	}
 	w.footer.Filter = Section{w.at, int64(len(bloom)), checksum(bloom)}
 	if err := w.write(bloom); err != nil {
+		return err
+	}
+	counts := w.z.compress(w.census.Append(nil))
+	w.footer.Census = Section{w.at, int64(len(counts)), checksum(counts)}
+	if err := w.write(counts); err != nil {
 		return err
 	}
 	w.footer.Operations = w.names.sorted()

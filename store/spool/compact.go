@@ -129,6 +129,9 @@ func (s *Spool) merge(ctx context.Context, from []*block) ([]*block, error) {
 		return nil, err
 	}
 	defer w.abort()
+	if len(m.thinned) == 0 {
+		w.adopt(from)
+	} // else the spans that are left are counted anew: nothing may tell of deleted ones
 	if err := m.copyWhole(w); err != nil {
 		return nil, err
 	}
@@ -235,6 +238,11 @@ func (m *merger) copyWhole(w *blockWriter) error {
 		}
 		if err := w.copyGroup(*at.info(), h.traces, raw); err != nil {
 			return err
+		}
+		if len(m.thinned) > 0 {
+			if err := w.group.tally.group(newGroup(at, h, m.reader)); err != nil {
+				return err
+			}
 		}
 		if m.thinned[at.block] {
 			if err := newGroup(at, h, m.reader).operations(w.names); err != nil {

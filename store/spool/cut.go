@@ -212,6 +212,7 @@ func (s *Spool) remove(gone []*block) error {
 		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(gone, b) })
 	})
 	s.headers.forget(gone)
+	s.counts.Forget(gone)
 	var errs []error
 	for _, b := range gone {
 		errs = append(errs, s.removeBlock(b.path))

@@ -13,6 +13,7 @@ import (
 func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRows) ([]byte, error) {
 	z.body, z.lengths = z.body[:0], z.lengths[:0]
 	last, count := 0, 0
+	g.tally.shape(g.dict, &s.shape, len(r.ids))
 	done := func() {
 		count++
 		z.lengths = binary.AppendUvarint(z.lengths, uint64(len(z.body)-last))
@@ -26,6 +27,7 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 	if err != nil {
 		return nil, err
 	}
+	g.tally.Count(resources)
 	z.body = z.packer.Append(z.body, resources)
 	done()
 	var wide [2]column
@@ -33,6 +35,7 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		if wide, err = r.spell(); err != nil {
 			return nil, err
 		}
+		g.tally.wide(&s.shape, &wide[0], &wide[1])
 		for i := range wide {
 			z.body = z.appendStrings(z.body, &wide[i])
 			done()
@@ -48,10 +51,12 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		attr := func(s *shapeRows) *column { return &s.attrs[i] }
 		if isNumber(s.keys[i].typ) {
 			v := r.nums(z, attr)
+			g.tally.numbers(&s.shape, i, v)
 			z.body = z.packer.Append(z.body, v)
 			z.needles.numbers(s.keys[i], v, z.body[last:])
 		} else {
 			c := r.strings(z, attr)
+			g.tally.texts(&s.shape, i, c)
 			z.body = z.appendStrings(z.body, c)
 			z.needles.texts(s.keys[i], c)
 		}

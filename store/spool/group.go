@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"slices"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -24,6 +25,7 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 // groupWriter collects traces, which must come in order of their start, and encodes them. It notes which rows of which sources the
 // spans are; their columns are read when it encodes.
 type groupWriter struct {
+	tally     *tally
 	dict      *rows // shapes, resources and scopes as they are numbered here
 	shapes    []shapeRefs
 	sources   map[*rows]*source
@@ -81,13 +83,13 @@ type template struct {
 }
 
 func newGroupWriter() *groupWriter {
-	return &groupWriter{dict: newRows(nil), sources: map[*rows]*source{}, templates: map[string]uint32{}, limit: groupSpans}
+	return &groupWriter{tally: &tally{Census: census.None()}, dict: newRows(nil), sources: map[*rows]*source{}, templates: map[string]uint32{}, limit: groupSpans}
 }
 
 // next returns a writer for the group after this one, which takes over the memory.
 func (g *groupWriter) next() *groupWriter {
 	n := newGroupWriter()
-	n.limit, n.nodes, n.byNode, n.inOrder, n.stack, n.key = g.limit, g.nodes, g.byNode, g.inOrder, g.stack, g.key
+	n.tally, n.limit, n.nodes, n.byNode, n.inOrder, n.stack, n.key = g.tally, g.limit, g.nodes, g.byNode, g.inOrder, g.stack, g.key
 	n.traces, n.parents, n.spare = g.traces[:0], g.parents[:0], g.spare
 	for _, r := range g.shapes {
 		clear(r.runs)
@@ -427,6 +429,7 @@ func (g *groupWriter) encode(z *codec, dst []byte, info *groupInfo) ([]byte, err
 		lengths = append(lengths, uint64(len(dst)-lo))
 		sums = append(sums, uint64(checksum(dst[lo:])))
 	}
+	g.tally.finish(g.dict)
 	lo := len(dst)
 	dst = g.appendTraces(z, dst)
 	dst = appendDictionaries(z, dst, g.dict)

@@ -162,8 +162,9 @@ func (in *inspection) block(head []byte) error {
 	if err := f.Index.pages(b); err != nil {
 		_ = b.damaged(f.Index.Offset, err)
 	}
-	in.Parts["trace index"], in.Parts["trace filter"] = f.Index.Length, f.Filter.Length
-	foot := b.size - f.Filter.Offset - f.Filter.Length
+	_, _ = b.census(newCodec()) // reports damage
+	in.Parts["trace index"], in.Parts["trace filter"], in.Parts["statistics"] = f.Index.Length, f.Filter.Length, f.Census.Length
+	foot := b.size - f.Census.Offset - f.Census.Length
 	in.Parts["footers"] = foot
 	for i := range int64(footerCopies - 1) { // the last one was read
 		end := b.size - foot + foot/footerCopies*(i+1)

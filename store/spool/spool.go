@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -81,6 +82,7 @@ type Spool struct {
 
 	codecs  sync.Pool
 	headers *headerCache
+	counts  *census.Cache[*block]
 	wake    chan struct{} // a head was frozen, or a block came
 	stop    context.CancelFunc
 	end     sync.WaitGroup
@@ -114,7 +116,7 @@ func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*
 	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: replayLimits()}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
-	s.headers = newHeaderCache()
+	s.headers, s.counts = newHeaderCache(), census.NewCache[*block](censusBytes)
 	s.metrics = newMetrics(reg, s)
 	for _, dir := range []string{cfg.Dir, s.walDir(), s.blockDir()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {

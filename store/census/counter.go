@@ -1,0 +1,186 @@
+package census
+
+import (
+	"encoding/binary"
+	"iter"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// A Counter counts columns' values for a key: all, or those of a sample of rows. It is for one goroutine.
+type Counter struct {
+	Limit int // rows of a column to look at; 0: all
+
+	index  map[string]int
+	data   []byte // the different values, one behind the other
+	ends   []int
+	counts []uint64
+	nums   map[uint64]uint64
+	rows   []uint64
+	span   trace.Span
+}
+
+// Count counts rows by the numbers that they have, which are small.
+func (c *Counter) Count(rows []uint64) {
+	for _, i := range rows {
+		for uint64(len(c.rows)) <= i {
+			c.rows = append(c.rows, 0)
+		}
+		c.rows[i]++
+	}
+}
+
+// Counted yields each number that rows had, with how many had it, and starts anew.
+func (c *Counter) Counted() iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		for i, n := range c.rows {
+			if n > 0 && !yield(i, n) {
+				break
+			}
+		}
+		c.rows = c.rows[:0]
+	}
+}
+
+// Indexed returns how many rows have each of some values, given the number of each row's. The result is valid until the next call.
+func (c *Counter) Indexed(index []uint16, values int) []uint64 {
+	c.counts = append(c.counts[:0], make([]uint64, values)...)
+	for _, i := range index {
+		c.counts[i]++
+	}
+	return c.counts
+}
+
+// maxNumbers is how many different numbers of a column are counted; what comes after is only counted as different.
+const maxNumbers = slack * maxValues
+
+// Rows yields the rows of n to look at, each with how many it stands for: all, or the newest (the last) and some of the others.
+func (c *Counter) Rows(n int) iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		older, step := 0, 1
+		if c.Limit > 0 && n > c.Limit {
+			older = n - c.Limit/2
+			step = max(1, older/(c.Limit/2))
+		}
+		for i := 0; i < older; i += step {
+			if !yield(i, uint64(min(step, older-i))) {
+				return
+			}
+		}
+		for i := older; i < n; i++ {
+			if !yield(i, 1) {
+				return
+			}
+		}
+	}
+}
+
+// Texts counts the values of n rows that are no numbers.
+func (c *Counter) Texts(k *Key, typ trace.ValueType, n int, at func(i int) []byte) {
+	if c.index == nil {
+		c.index = map[string]int{}
+	}
+	clear(c.index)
+	c.data, c.ends, c.counts = c.data[:0], c.ends[:0], c.counts[:0]
+	for i, weight := range c.Rows(n) {
+		v := at(i)
+		j, ok := c.index[string(v)]
+		if !ok {
+			j = len(c.counts)
+			c.index[string(v)] = j
+			c.data = append(c.data, v...)
+			c.ends = append(c.ends, len(c.data))
+			c.counts = append(c.counts, 0)
+		}
+		c.counts[j] += weight
+	}
+	k.Column(typ, c.value, c.counts)
+	c.estimate(k, n, len(c.counts))
+}
+
+func (c *Counter) value(i int) []byte {
+	lo := 0
+	if i > 0 {
+		lo = c.ends[i-1]
+	}
+	return c.data[lo:c.ends[i]]
+}
+
+// Numbers counts the values of n rows that are numbers, as trace.AttrRef.Num has them: one for each, or for all.
+func (c *Counter) Numbers(k *Key, typ trace.ValueType, rows []uint64, n uint64) {
+	same := true
+	for _, v := range rows {
+		if v != rows[0] {
+			same = false
+			break
+		}
+	}
+	if same {
+		k.number(typ, rows[0], n)
+		return
+	}
+	if c.nums == nil {
+		c.nums = map[uint64]uint64{}
+	}
+	clear(c.nums)
+	for i, weight := range c.Rows(len(rows)) {
+		if n, ok := c.nums[rows[i]]; ok || len(c.nums) < maxNumbers {
+			c.nums[rows[i]] = n + weight
+		} else {
+			var raw [8]byte
+			binary.BigEndian.PutUint64(raw[:], rows[i])
+			k.Hash(typ, raw[:])
+		}
+	}
+	for v, n := range c.nums {
+		k.number(typ, v, n)
+	}
+	c.estimate(k, len(rows), len(c.nums))
+}
+
+// estimate says how many different values there are in n rows, when a sample had some.
+func (c *Counter) estimate(k *Key, n, distinct int) {
+	if c.Limit == 0 || n <= c.Limit {
+		return
+	}
+	if 2*distinct > c.Limit { // hardly one repeats
+		distinct = n / c.Limit * distinct
+	}
+	k.atLeast(uint64(distinct))
+}
+
+// leastSpans is how many of such spans a sample has at least, of which each may have keys of its own.
+const leastSpans = 1024
+
+// Spans counts the names and attributes of n spans that have nothing in common; at returns a span's name, and its attributes as fields of an OTLP Span.
+func (c *Counter) Spans(to *Census, service string, n int, at func(i int) (name, attrs []byte)) {
+	if !to.Wants(service, ID{}) {
+		return
+	}
+	defer func(before int) { c.Limit = before }(c.Limit)
+	if c.Limit > 0 {
+		c.Limit = max(c.Limit, leastSpans)
+	}
+	for i, weight := range c.Rows(n) {
+		name, attrs := at(i)
+		to.Next()
+		to.Attrs(service, trace.ScopeIntrinsic, Name(string(name)), weight)
+		c.span = trace.Span{Attrs: c.span.Attrs[:0]}
+		if trace.DecodeRest(attrs, &c.span) == nil { // what is broken costs statistics alone
+			to.Attrs(service, trace.ScopeSpan, c.span.Attrs, weight)
+		}
+	}
+}
+
+// Common returns what spans of a kind and status have, as attributes of trace.ScopeIntrinsic.
+func Common(kind trace.Kind, status trace.StatusCode) []trace.Attr {
+	return []trace.Attr{
+		{Key: trace.IntrinsicKind, Value: trace.String(kind.String())},
+		{Key: trace.IntrinsicStatus, Value: trace.String(status.String())},
+	}
+}
+
+// Name returns a span's name as an attribute of trace.ScopeIntrinsic.
+func Name(name string) []trace.Attr {
+	return []trace.Attr{{Key: trace.IntrinsicName, Value: trace.String(name)}}
+}
