@@ -209,7 +209,7 @@ func drain(timeout time.Duration, servers ...*http.Server) bool {
 	var work errgroup.Group
 	for _, s := range servers {
 		work.Go(func() error {
-			err := s.Shutdown(ctx)
+			err := shutdown(ctx, s)
 			if err != nil {
 				_ = s.Close()
 			}
@@ -217,6 +217,19 @@ func drain(timeout time.Duration, servers ...*http.Server) bool {
 		})
 	}
 	return work.Wait() == nil
+}
+
+// shutdown stops a server. It asks it again and again, for net/http tells those connections alone to go away that have begun to speak
+// HTTP/2 by then, but waits for all.
+func shutdown(ctx context.Context, s *http.Server) error {
+	for {
+		ask, cancel := context.WithTimeout(ctx, time.Second)
+		err := s.Shutdown(ask)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // underPrefix serves a handler under a path, and sends the bare path there.
