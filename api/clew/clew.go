@@ -45,9 +45,10 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, process 
 	a := &API{engine: engine, process: process}
 	for pattern, h := range map[string]api.Handler{
 		"status": a.status, "services": a.services, "operations": a.operations, "search": a.search,
+		"attributes": a.attributes, "attributes/{key}/values": a.attributes,
 		"traces/{id}": a.trace, "traces/{id}/columns": a.columns, "traces/{id}/rows": a.rows,
 	} {
-		call := strings.NewReplacer("/{id}", "", "traces/", "").Replace(pattern)
+		call := strings.NewReplacer("/{id}", "", "traces/", "", "attributes/{key}/", "").Replace(pattern)
 		mux.Handle("GET /api/v1/"+pattern, gate.Wrap("clew", call, Refuse, h))
 	}
 	mux.Handle("/api/v1/", gate.Wrap("clew", "unknown", Refuse, func(r *http.Request) (api.Answer, error) {

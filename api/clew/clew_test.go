@@ -95,6 +95,10 @@ func TestGolden(t *testing.T) {
 		"services":           "/api/v1/services",
 		"operations":         "/api/v1/operations?service=shop/web",
 		"operations_unknown": "/api/v1/operations?service=nobody",
+		"attributes":         "/api/v1/attributes?service=stock&prefix=H&limit=5",
+		"values":             "/api/v1/attributes/host.name/values?prefix=h",
+		"names":              "/api/v1/attributes/name/values?scope=intrinsic&service=shop%2Fweb",
+		"values_slash":       "/api/v1/attributes/no%2Fsuch/values",
 		"search":             "/api/v1/search?service=stock&tag=host.name%3Dh2",
 		"search_none":        "/api/v1/search?service=nobody",
 		"trace":              "/api/v1/traces/" + sampleID(),
@@ -149,7 +153,7 @@ func TestDocument(t *testing.T) {
 	_, columns := s.get(t, "/api/v1/traces/"+sampleID()+"/columns")
 	answers := map[string][]byte{"columns": columns[8 : 8+columnsHeader(columns)]}
 	for call, path := range map[string]string{
-		"status": "status", "search": "search", "rows": "traces/" + sampleID() + "/rows?from=0&to=1",
+		"status": "status", "search": "search", "attributes": "attributes", "values": "attributes/host.name/values", "rows": "traces/" + sampleID() + "/rows?from=0&to=1",
 	} {
 		_, answers[call] = s.get(t, "/api/v1/"+path)
 	}
@@ -233,6 +237,10 @@ func TestErrors(t *testing.T) {
 		"search?maxDuration=-5s":                     `400 invalid maxDuration is "-5s"; want a duration`,
 		"search?minDuration=2s&maxDuration=1s":       `400 invalid minDuration is larger than maxDuration`,
 		"search?cursor=abc":                          `400 invalid cursor "abc" is not one that an answer gave`,
+		"attributes?key=a":                           `400 invalid there is no parameter "key"`,
+		"attributes?limit=0":                         `400 invalid limit is "0"; want 1 to 2000`,
+		"attributes?scope=event":                     `400 invalid scope is "event"; want span, resource, instrumentation or intrinsic`,
+		"attributes/a/values?service=a&service=b":    `400 invalid service is given 2 times; want one`,
 		"traces/1":                                   `404 not_found no trace 00000000000000000000000000000001`,
 		"traces/1/columns":                           `404 not_found no trace`,
 		"traces/xyz":                                 `400 invalid trace ID "xyz"`,

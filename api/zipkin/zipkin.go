@@ -2,6 +2,7 @@
 package zipkin
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,8 +31,8 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 		{"GET /api/v2/trace/{id}", "trace", a.trace},
 		{"GET /api/v2/traceMany", "traceMany", a.traceMany},
 		{"GET /api/v2/dependencies", "dependencies", a.dependencies},
-		{"GET /api/v2/autocompleteKeys", "autocompleteKeys", none},
-		{"GET /api/v2/autocompleteValues", "autocompleteValues", none},
+		{"GET /api/v2/autocompleteKeys", "autocompleteKeys", a.autocompleteKeys},
+		{"GET /api/v2/autocompleteValues", "autocompleteValues", a.autocompleteValues},
 		{"/api/v2/", "unknown", unknown},
 	} {
 		h := gate.Wrap("zipkin", c.call, refuse, c.handler)
@@ -116,6 +117,48 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 	})
 	if err != nil {
 		return api.Answer{}, err
+	}
+	return a.names(r, list)
+}
+
+// maxKeys is how many keys are offered, those that most spans have. Zipkin's server offers those that it was configured with.
+const maxKeys = 200
+
+func (a *API) autocompleteKeys(r *http.Request) (api.Answer, error) {
+	stats, err := a.engine.Attributes(r.Context(), trace.AttrQuery{})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
+	var list []string
+	for i := range stats.Keys {
+		k := &stats.Keys[i]
+		if !k.Many && isTag(k.Scope) && len(list) < maxKeys {
+			list = append(list, k.Key)
+		}
+	}
+	return a.names(r, list)
+}
+
+// isTag reports whether Zipkin's annotationQuery looks at what has the scope.
+func isTag(s trace.AttrScope) bool { return s == trace.ScopeSpan || s == trace.ScopeResource }
+
+func (a *API) autocompleteValues(r *http.Request) (api.Answer, error) {
+	key := r.FormValue("key")
+	if key == "" {
+		return none(r)
+	}
+	stats, err := a.engine.Attributes(r.Context(), trace.AttrQuery{Key: key})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	var list []string
+	for i := range stats.Keys {
+		for _, v := range stats.Keys[i].Values {
+			if isTag(stats.Keys[i].Scope) && !v.Cut {
+				list = append(list, v.Value.Text())
+			}
+		}
 	}
 	return a.names(r, list)
 }
