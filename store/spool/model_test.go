@@ -390,7 +390,9 @@ func (r *runner) crash(seed uint64) error {
 	if err := r.disk.losePower(rnd, old, filepath.Join(r.dir, fmt.Sprint("life", r.lives))); err != nil {
 		return err
 	}
-	_ = <-sent // either way: nobody heard it
+	if err := <-sent; err != nil && trace.KindOf(err) != trace.Busy {
+		return err
+	}
 	r.s.crash()
 	r.dirty = true
 	if err := errors.Join(os.RemoveAll(old), os.RemoveAll(r.disk.side)); err != nil {
