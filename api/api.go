@@ -57,6 +57,25 @@ type Answer struct {
 // MaxBytes is how large an answer may become: it is made whole before it is sent, and several may be made at once.
 const MaxBytes = 256 << 20
 
+// Fits returns an error of kind TooLarge when a trace's JSON is larger than MaxBytes for sure, given how many bytes a span and an
+// attribute take at least, their texts aside: before memory is taken for it.
+func Fits(t *trace.Trace, span, attr int) error {
+	n := 0
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		n += span + len(s.Name) + attr*len(s.Attrs)
+		for k := range s.Attrs {
+			n += len(s.Attrs[k].Key) + len(s.Attrs[k].Value.Str())
+		}
+		if n > MaxBytes {
+			return errTooLarge
+		}
+	}
+	return nil
+}
+
+var errTooLarge = trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
+
 // List collects the parts of an answer within MaxBytes.
 type List struct {
 	Parts []json.RawMessage
@@ -69,7 +88,7 @@ func NewList() *List { return &List{Parts: []json.RawMessage{}} }
 // Add adds a part, or returns an error of kind TooLarge.
 func (l *List) Add(part json.RawMessage) error {
 	if l.bytes += len(part); l.bytes > MaxBytes {
-		return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
+		return errTooLarge
 	}
 	l.Parts = append(l.Parts, part)
 	return nil

@@ -300,5 +300,10 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
+	// A span and an attribute take so many bytes as OTLP/JSON at least.
+	const spanBytes, attrBytes = 150, 30
+	if err := api.Fits(t, spanBytes, attrBytes); err != nil {
+		return api.Answer{}, err
+	}
 	return api.Answer{Raw: otlp.AppendJSON(nil, t.Spans)}, nil
 }

@@ -53,6 +53,9 @@ func (c *cache) put(a *arranged) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	total := len(a.trace.Spans)
+	if total > cacheSpans { // rows of it are read anew
+		return
+	}
 	keep := []*arranged{a}
 	for _, old := range slices.Backward(c.traces) {
 
@@ -123,7 +126,8 @@ func (x *arranged) encode() []byte {
 		TraceID: x.trace.ID.String(), Version: x.version(), Start: decimal(x.times.First), DurationNs: x.times.Last - x.times.First,
 		Rows: len(x.tree.Rows), Spans: len(x.trace.Spans), Gaps: x.tree.Gaps,
 	}
-	var data []byte
+	const rowBytes = 3*8 + 8 + 4*4 + 2 + 2
+	data := make([]byte, 0, len(x.tree.Rows)*rowBytes+11*8)
 	column := func(name, typ string, add func(b []byte, row int) []byte) {
 		for len(data)%8 != 0 {
 			data = append(data, 0)

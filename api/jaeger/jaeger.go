@@ -154,8 +154,17 @@ func isRaw(r *http.Request) (bool, error) {
 	return raw, nil
 }
 
+// A span and a tag take so many bytes in Jaeger's form at least.
+const (
+	spanBytes = 250
+	attrBytes = 30
+)
+
 // add adds a trace in Jaeger's form to an answer.
 func add(out *api.List, t *trace.Trace, raw bool) error {
+	if err := api.Fits(t, spanBytes, attrBytes); err != nil {
+		return err
+	}
 	b, err := json.Marshal(wire.Encode(t, raw))
 	if err != nil { // numbers and text alone
 		panic(err)

@@ -152,7 +152,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 func (c *config) limitMemory() {
 	if c.memory > 0 {
-		debug.SetMemoryLimit(c.memory)
+		// The system counts more to a process than Go does: the program, as far as it was read, and what is yet to be given back.
+		rest := int64(32<<20) + c.memory/16
+		debug.SetMemoryLimit(max(c.memory-rest, c.memory/2))
 	}
 }
 

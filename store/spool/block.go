@@ -266,12 +266,24 @@ func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
 
 // trace appends the spans that the block has of a trace to out. What is damaged is reported and left out.
 func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
-	for _, p := range b.find(id, r.z) {
+	places := b.find(id, r.z)
+	if len(places) > 1 { // a large trace: room for all of it at once
+		n := 0
+		for _, p := range places {
+			if h, err := r.header(groupAt{b, p[0]}); err == nil {
+				n += len(h.list[h.traces[p[1]].template].shapes)
+			}
+		}
+		out = slices.Grow(out, n)
+	}
+	for _, p := range places {
 		g, err := r.group(groupAt{b, p[0]})
 		if err != nil || g.traces[p[1]].id != id { // damaged, or another trace with the same hash
 			continue
 		}
-		for _, a := range g.ats(p[1], nil) {
+		spans := g.ats(p[1], nil)
+		out = slices.Grow(out, len(spans))
+		for _, a := range spans {
 			var s trace.Span
 			if err := a.span(id, r.want, &s); err != nil {
 				_ = b.lost(g.info.Offset+g.sections[a.shape].Offset, err)

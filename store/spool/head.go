@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -111,6 +112,7 @@ func (h *head) spans() int {
 
 // ats returns the spans of a chain. The caller holds the lock, or the head is frozen.
 func (h *head) ats(c *chain, out []at) []at {
+	out = slices.Grow(out, int(c.n))
 	for i := c.last; i != 0; {
 		l := &h.locs[i-1]
 		s := h.rows.shapes[l.shape]
@@ -141,6 +143,7 @@ func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, erro
 	if !ok {
 		return out, nil
 	}
+	out = slices.Grow(out, int(h.chains[k].n)) // it may be a million
 	for _, a := range h.ats(&h.chains[k], nil) {
 		out = append(out, trace.Span{})
 		if err := a.span(id, w, &out[len(out)-1]); err != nil {
