@@ -267,22 +267,13 @@ func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
 // trace appends the spans that the block has of a trace to out. What is damaged is reported and left out.
 func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 	places := b.find(id, r.z)
-	if len(places) > 1 { // a large trace: room for all of it at once
-		n := 0
-		for _, p := range places {
-			if h, err := r.header(groupAt{b, p[0]}); err == nil {
-				n += len(h.list[h.traces[p[1]].template].shapes)
-			}
-		}
-		out = slices.Grow(out, n)
-	}
-	for _, p := range places {
+	for i, p := range places {
 		g, err := r.group(groupAt{b, p[0]})
 		if err != nil || g.traces[p[1]].id != id { // damaged, or another trace with the same hash
 			continue
 		}
 		spans := g.ats(p[1], nil)
-		out = slices.Grow(out, len(spans))
+		out = slices.Grow(out, len(spans)*(len(places)-i)) // a large trace's parts are about of one size
 		for _, a := range spans {
 			var s trace.Span
 			if err := a.span(id, r.want, &s); err != nil {
