@@ -2,7 +2,10 @@ package admin
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
 
 	"github.com/clewtrace/clew/api"
@@ -23,13 +26,35 @@ type deletions struct {
 	store  Store
 }
 
-// RegisterDelete adds the calls that delete traces to the admin port's handler: they are not on the query port, which many may reach.
-// A web page of another origin cannot make them, though the browser may be on this machine.
+// RegisterDelete adds the calls that delete traces to the admin port's handler: they are not on the query port, which many may reach,
+// and answered to this machine alone.
 func RegisterDelete(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, store Store) {
 	d := &deletions{engine, store}
-	guard := http.NewCrossOriginProtection()
-	mux.Handle("DELETE /api/v1/traces/{id}", guard.Handler(gate.Wrap("admin", "delete_trace", clew.Refuse, d.trace)))
-	mux.Handle("POST /api/v1/delete", guard.Handler(gate.Wrap("admin", "delete", clew.Refuse, d.search)))
+	mux.Handle("DELETE /api/v1/traces/{id}", local(gate.Wrap("admin", "delete_trace", clew.Refuse, d.trace)))
+	mux.Handle("POST /api/v1/delete", local(gate.Wrap("admin", "delete", clew.Refuse, d.search)))
+}
+
+// local lets those through who are on this machine, but no web page that a person on it looks at: neither one of another origin, nor
+// one whose name was made to stand for this machine.
+func local(h http.Handler) http.Handler {
+	h = http.NewCrossOriginProtection().Handler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		here := from.Addr().Unmap().IsLoopback()
+		if to, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok { // who has the address that is called is here, too
+			here = here || from.Addr().Unmap() == to.AddrPort().Addr().Unmap()
+		}
+		if err != nil || !here {
+			http.Error(w, "traces are deleted from the machine, or the container, on which clew runs: use clew delete there, or forward the port", http.StatusForbidden)
+			return
+		}
+		name := (&url.URL{Host: r.Host}).Hostname()
+		if _, err := netip.ParseAddr(name); err != nil && name != "localhost" {
+			http.Error(w, "traces are deleted under an address or the name localhost", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // deleted is the answer of both calls.

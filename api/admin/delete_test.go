@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -187,6 +189,40 @@ func TestDeleteErrors(t *testing.T) {
 	}
 	if got := left(t, store); len(got) != 4 {
 		t.Errorf("left %v; want all", got)
+	}
+}
+
+// TestDeleteFromElsewhere is refused: with listen.host the port may be open to a whole cluster, for its metrics.
+func TestDeleteFromElsewhere(t *testing.T) {
+	s, store := serve(t, 1)
+	for from, host := range map[string]string{"192.0.2.1:4711": "127.0.0.1:14269", "[2001:db8::1]:4711": "[::1]:14269", "127.0.0.1:4711": "rebound.example:14269"} {
+		req := httptest.NewRequest(http.MethodPost, "/api/v1/delete?all=true", nil)
+		req.RemoteAddr, req.Host = from, host
+		w := httptest.NewRecorder()
+		s.Config.Handler.ServeHTTP(w, req)
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "traces are deleted") {
+			t.Errorf("from %s to %s: %d %s", from, host, w.Code, w.Body)
+		}
+	}
+	if got := left(t, store); len(got) != 1 {
+		t.Errorf("left %v; want all", got)
+	}
+	own := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: 14269}
+	req := httptest.NewRequest(http.MethodPost, "/api/v1/delete?all=true&dryRun=true", nil)
+	req = req.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, own))
+	req.RemoteAddr, req.Host = "10.0.0.5:4711", own.String()
+	w := httptest.NewRecorder()
+	if s.Config.Handler.ServeHTTP(w, req); w.Code != http.StatusOK {
+		t.Errorf("from the server's own address: %d %s", w.Code, w.Body)
+	}
+	for from, host := range map[string]string{"[::1]:4711": "[::1]:14269", "127.0.0.1:4711": "localhost:14269", "[::ffff:127.0.0.1]:4711": "localhost"} {
+		req := httptest.NewRequest(http.MethodPost, "/api/v1/delete?all=true&dryRun=true", nil)
+		req.RemoteAddr, req.Host = from, host
+		w := httptest.NewRecorder()
+		s.Config.Handler.ServeHTTP(w, req)
+		if w.Code != http.StatusOK {
+			t.Errorf("from %s to %s: %d %s", from, host, w.Code, w.Body)
+		}
 	}
 }
 

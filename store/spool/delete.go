@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,9 +123,7 @@ func (s *Spool) Delete(ctx context.Context, ids []trace.ID) (int, error) {
 		return 0, &trace.Error{Kind: trace.Busy, Msg: "the deletion cannot be written; is the disk full?", After: busyAfter, Err: err}
 	}
 	d.mu.Lock()
-	for id, t := range fresh {
-		d.ids[id] = t
-	}
+	maps.Copy(d.ids, fresh)
 	d.mu.Unlock()
 	s.deletions.Add(1)
 	s.metrics.deleted.Add(float64(len(fresh)))
@@ -252,11 +251,10 @@ func (s *Spool) loadTombstones() (*deletions, error) {
 
 // A pass brings it about that nothing on disk has the traces that were deleted when it began: it cuts heads and rewrites blocks that have any.
 type pass struct {
-	begun  time.Time
-	ids    []trace.ID
-	clean  map[*block]bool // looked at
-	held   map[trace.ID]bool
-	reader *reader
+	begun time.Time
+	ids   []trace.ID
+	clean map[*block]bool   // looked at
+	held  map[trace.ID]bool // a damaged block may have them
 }
 
 // mayDrop reports whether a tombstone may go as far as its age is concerned. When memory runs short, what is gone from disk goes.
