@@ -18,7 +18,7 @@ import (
 //	  constant  8  the value
 //	  indexed   9  uvarint length of dictionary, dictionary (plain), indexes (numbers)
 //	  plain    10  uvarint length of lengths, lengths (numbers), data
-//	  plain    11  the same, data compressed by zstd
+//	  plain    11  the same, data compressed by zstd: uvarint values a frame, uvarint length of frames' lengths, these (numbers), frames
 //	  hex      12  as 10, the data being hexadecimal digits in pairs
 type codec struct {
 	enc  *zstd.Encoder
@@ -122,13 +122,72 @@ func (z *codec) encodePlain(c *column) []byte {
 	if packed, ok := packHex(c.data); ok {
 		kind, data = strHex, packed
 	} else if len(c.data) >= zstdMin {
-		packed := z.compress(c.data)
+		packed := z.frames(c)
 		if len(packed) < len(c.data)*15/16 {
 			kind, data = strZstd, packed
 		}
 	}
 	dst := binary.AppendUvarint([]byte{kind}, uint64(len(l)))
 	return append(append(dst, l...), data...)
+}
+
+// frameBytes is how much of a column a zstd frame has, about: one value costs a frame. In frames of 4 KiB a group is 0.3 % larger
+// than with one frame a column.
+const frameBytes = 4 << 10
+
+// frames returns a column's data in zstd frames of a number of values each.
+func (z *codec) frames(c *column) []byte {
+	per := max(1, frameBytes*len(c.ends)/len(c.data)/pack.Block) * pack.Block
+	var sizes []uint64
+	var body []byte
+	lo := uint32(0)
+	for i := 0; i < len(c.ends); i += per {
+		hi := c.ends[min(len(c.ends), i+per)-1]
+		f := z.compress(c.data[lo:hi])
+		sizes, body, lo = append(sizes, uint64(len(f))), append(body, f...), hi
+	}
+	dst := binary.AppendUvarint(nil, uint64(per))
+	return append(appendSized(dst, z.packer.Append(nil, sizes)), body...)
+}
+
+// framed is a column's data as frames wrote it, of n values.
+type framed struct {
+	per    int // values a frame
+	frames [][]byte
+}
+
+func openFrames(b []byte, n int) (f framed, err error) {
+	per, k := binary.Uvarint(b)
+	if k <= 0 || per == 0 || per > maxColumnBytes || per%pack.Block != 0 {
+		return f, errColumn
+	}
+	f.per = int(per)
+	enc, body, err := lengthsOf(b[k:])
+	if err != nil {
+		return f, err
+	}
+	sizes, err := pack.Read(enc, (n+f.per-1)/f.per)
+	if err != nil {
+		return f, err
+	}
+	f.frames = make([][]byte, len(sizes))
+	for i, size := range sizes {
+		if size > uint64(len(body)) {
+			return f, errColumn
+		}
+		f.frames[i], body = body[:size], body[size:]
+	}
+	return f, nil
+}
+
+// unframe returns the data of frames, one after the other.
+func (z *codec) unframe(frames [][]byte) (data []byte, err error) {
+	for _, f := range frames {
+		if data, err = z.dec.DecodeAll(f, data); err != nil || len(data) > maxColumnBytes {
+			return nil, errColumn
+		}
+	}
+	return data, nil
 }
 
 // packHex packs lower-case hexadecimal digits in pairs: IDs in text compress no better than that.
@@ -171,24 +230,32 @@ func (z *codec) strings(b []byte, n int) (column, error) {
 		}
 		switch kind {
 		case strZstd:
-			if data, err = z.dec.DecodeAll(data, nil); err != nil {
-				return c, errColumn
+			f, err := openFrames(data, n)
+			if err != nil {
+				return c, err
+			}
+			if data, err = z.unframe(f.frames); err != nil {
+				return c, err
 			}
 		case strHex:
 			data = hex.AppendEncode(nil, data)
 		}
-		c.data = data
-		c.ends = make([]uint32, n)
-		end := uint64(0)
-		for i, l := range lengths {
-			if end += l; l > uint64(len(data)) || end > uint64(len(data)) {
-				return column{}, errColumn
-			}
-			c.ends[i] = uint32(end)
-		}
-		return c, nil
+		return plainColumn(data, lengths)
 	}
 	return c, errColumn
+}
+
+// plainColumn returns a column with values of some lengths, one after the other in data.
+func plainColumn(data []byte, lengths []uint64) (column, error) {
+	c := column{data: data, ends: make([]uint32, len(lengths))}
+	end := uint64(0)
+	for i, l := range lengths {
+		if end += l; l > uint64(len(data)) || end > uint64(len(data)) {
+			return column{}, errColumn
+		}
+		c.ends[i] = uint32(end)
+	}
+	return c, nil
 }
 
 func (z *codec) indexedStrings(b []byte, n int) (column, error) {

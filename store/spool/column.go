@@ -16,7 +16,8 @@ type column struct {
 	table []uint16 // of an indexed column that grows: the values' numbers + 1, by hash
 	room  int      // rows that are expected
 	enc   []byte   // not decoded yet
-	dict  *column  // of an encoded indexed column: its values, when one was asked for
+	dict  *column  // of an encoded column, when a value was asked for: the values it indexes, or the frame that was read last
+	frame int      // which frame
 }
 
 type form uint8

@@ -21,7 +21,7 @@ func (c *column) num(i, n int) (uint64, error) {
 	return pack.At(c.enc, i, n)
 }
 
-// value returns value i of a bytes column of n. What zstd has compressed is decompressed whole, and kept.
+// value returns value i of a bytes column of n. The zstd frame that has it is decompressed, and kept until another is.
 func (z *codec) value(c *column, i, n int) ([]byte, error) {
 	if len(c.enc) == 0 {
 		return c.bytes(i), nil
@@ -42,13 +42,37 @@ func (z *codec) value(c *column, i, n int) ([]byte, error) {
 		}
 		return plainAt(plain{lengths, data, kind == strHex}, i, n)
 	}
-	if kind <= pack.Indexed {
+	if kind != strZstd {
 		return nil, errColumn
 	}
-	if err := z.load(c, n); err != nil {
+	return z.framedValue(c, i, n)
+}
+
+func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
+	lengths, data, err := lengthsOf(c.enc[1:])
+	if err != nil {
 		return nil, err
 	}
-	return c.bytes(i), nil
+	f, err := openFrames(data, n)
+	if err != nil {
+		return nil, err
+	}
+	at := i / f.per
+	if c.dict == nil || c.frame != at {
+		l, err := pack.Range(lengths, at*f.per, min(n, (at+1)*f.per), n)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = z.unframe(f.frames[at : at+1]); err != nil {
+			return nil, err
+		}
+		values, err := plainColumn(data, l)
+		if err != nil {
+			return nil, err
+		}
+		c.dict, c.frame = &values, at
+	}
+	return c.dict.one(i - at*f.per), nil
 }
 
 func lengthsOf(b []byte) (lengths, data []byte, err error) {

@@ -47,6 +47,11 @@ func FuzzPick(f *testing.F) {
 		c.addBytes(fmt.Appendf(nil, "value %d", i%7))
 	}
 	f.Add(z.encodeStrings(&c), 100)
+	c = column{}
+	for i := range 500 {
+		c.addBytes(fmt.Appendf(nil, "a value that comes once, number %d", i*i))
+	}
+	f.Add(z.encodeStrings(&c), 500)
 	f.Fuzz(func(t *testing.T, enc []byte, n int) {
 		if n < 1 || n > 1000 || len(enc) == 0 {
 			return

@@ -23,8 +23,9 @@ const (
 
 const (
 	// MaxIndexed is how many different values a column may have to be encoded as indexes.
-	MaxIndexed  = 4096
-	blockValues = 64
+	MaxIndexed = 4096
+	// Block is how many values are packed in as many bits each.
+	Block = 64
 	// maxBytes bounds what a column may claim to be when it is decoded, so that damage cannot ask for all memory.
 	maxBytes = 1 << 31
 )
@@ -138,9 +139,9 @@ func appendPacked(dst []byte, v []uint64) []byte {
 	div := divisor(v, base)
 	dst = binary.AppendVarint(dst, base)
 	dst = binary.AppendUvarint(dst, div)
-	var q [blockValues]uint64
+	var q [Block]uint64
 	for len(v) > 0 {
-		n := min(len(v), blockValues)
+		n := min(len(v), Block)
 		all := uint64(0)
 		for i, x := range v[:n] {
 			q[i] = (x - uint64(base)) / div
@@ -226,30 +227,27 @@ func unpackBits(b []byte, v []uint64, w int) ([]byte, bool) {
 
 // unpack reads n numbers that appendPacked wrote, or returns false.
 func unpack(b []byte, n int) (v []uint64, ok bool) {
-	base, k := binary.Varint(b)
-	if k <= 0 {
+	p, ok := openPacked(b)
+	if !ok || n/Block > len(p.body) { // each block has a byte at least
 		return nil, false
 	}
-	b = b[k:]
-	div, k := binary.Uvarint(b)
-	if k <= 0 {
-		return nil, false
-	}
-	b = b[k:]
-	if n/blockValues > len(b) { // each block has a byte at least
-		return nil, false
-	}
+	return unpackBlocks(p, n)
+}
+
+// unpackBlocks reads n numbers, the first of which begins a block.
+func unpackBlocks(p packed, n int) (v []uint64, ok bool) {
+	b := p.body
 	v = make([]uint64, n)
-	for at := 0; at < n; at += blockValues {
+	for at := 0; at < n; at += Block {
 		if len(b) == 0 {
 			return nil, false
 		}
-		blk := v[at:min(n, at+blockValues)]
+		blk := v[at:min(n, at+Block)]
 		if b, ok = unpackBits(b[1:], blk, int(b[0])); !ok {
 			return nil, false
 		}
 		for i := range blk {
-			blk[i] = blk[i]*div + uint64(base)
+			blk[i] = blk[i]*p.div + uint64(p.base)
 		}
 	}
 	return v, true

@@ -40,6 +40,12 @@ func TestAt(t *testing.T) {
 			if all, err := Read(enc, n); err != nil || !slices.Equal(all, v) {
 				t.Fatalf("sort %d, encoding %d: %v, %v; want %v", sort, enc[0], all, err, v)
 			}
+			for lo := 0; lo < n; lo += Block {
+				hi := min(n, lo+2*Block)
+				if got, err := Range(enc, lo, hi, n); err != nil || !slices.Equal(got, v[lo:hi]) {
+					t.Fatalf("sort %d, encoding %d: %d to %d: %v, %v; want %v", sort, enc[0], lo, hi, got, err, v[lo:hi])
+				}
+			}
 			if few, ok := Few(enc); ok {
 				distinct := slices.Clone(v)
 				slices.Sort(distinct)
@@ -72,6 +78,12 @@ func FuzzAt(f *testing.F) {
 			return
 		}
 		all, err := Read(enc, n)
+		for lo := 0; lo < n; lo += Block {
+			hi := min(n, lo+Block)
+			if got, e := Range(enc, lo, hi, n); err == nil && (e != nil || !slices.Equal(got, all[lo:hi])) {
+				t.Fatalf("numbers %d to %d are %v, %v; all of them say %v", lo, hi, got, e, all[lo:hi])
+			}
+		}
 		for i := range n {
 			if got, e := At(enc, i, n); err == nil && (e != nil || got != all[i]) {
 				t.Fatalf("number %d is %d, %v; all of them say %d", i, got, e, all[i])

@@ -7,11 +7,11 @@ import "encoding/binary"
 
 // skip returns what lies behind n packed numbers, and checks that they are there.
 func skip(b []byte, n int) (rest []byte, ok bool) {
-	for at := 0; at < n; at += blockValues {
+	for at := 0; at < n; at += Block {
 		if len(b) == 0 || b[0] > 64 {
 			return nil, false
 		}
-		size := 1 + (min(n-at, blockValues)*int(b[0])+7)/8
+		size := 1 + (min(n-at, Block)*int(b[0])+7)/8
 		if size > len(b) {
 			return nil, false
 		}
@@ -41,13 +41,13 @@ func openPacked(b []byte) (p packed, ok bool) {
 
 // at returns number i of n.
 func (p *packed) at(i, n int) (uint64, bool) {
-	first := i / blockValues * blockValues
+	first := i / Block * Block
 	b, ok := skip(p.body, first)
 	if !ok || len(b) == 0 {
 		return 0, false
 	}
 	w := int(b[0])
-	size := (min(n-first, blockValues)*w + 7) / 8
+	size := (min(n-first, Block)*w + 7) / 8
 	if w > 64 || size > len(b)-1 {
 		return 0, false
 	}
@@ -94,6 +94,29 @@ func At(b []byte, i, n int) (uint64, error) {
 		return 0, errBroken
 	}
 	return x, nil
+}
+
+// Range returns numbers lo up to hi of the n that Read would return; lo must be a multiple of Block. Of packed numbers it decodes these alone.
+func Range(b []byte, lo, hi, n int) ([]uint64, error) {
+	if len(b) > 0 && b[0] == Packed && hi <= n {
+		p, ok := openPacked(b[1:])
+		if ok {
+			p.body, ok = skip(p.body, lo)
+		}
+		if !ok {
+			return nil, errBroken
+		}
+		v, ok := unpackBlocks(p, hi-lo)
+		if !ok {
+			return nil, errBroken
+		}
+		return v, nil
+	}
+	all, err := Read(b, n)
+	if err != nil || hi > n {
+		return nil, errBroken
+	}
+	return all[lo:hi], nil
 }
 
 func deltaAt(b []byte, i, n int) (uint64, bool) {
