@@ -112,11 +112,19 @@ func (b *block) lost(offset int64, err error) error {
 }
 
 // read returns a section's bytes, checked. An error of kind Corrupt says that they are damaged, any other that they cannot be read now.
-func (b *block) read(s Section, base int64) ([]byte, error) {
+func (b *block) read(s Section, base int64) ([]byte, error) { return b.readTo(nil, s, base) }
+
+// readTo is read into memory that z has for what is not needed for long; nil: into new memory.
+func (b *block) readTo(z *codec, s Section, base int64) ([]byte, error) {
 	if s.Length < 0 || s.Offset < 0 || base < 0 || s.Length > b.size || base > b.size || s.Offset > b.size-s.Length-base {
 		return nil, trace.Errorf(trace.Corrupt, "section of %d bytes at offset %d of %d", s.Length, base+s.Offset, b.size)
 	}
-	raw := make([]byte, s.Length)
+	var raw []byte
+	if z == nil {
+		raw = make([]byte, s.Length)
+	} else {
+		raw = z.scratch.take(int(s.Length))
+	}
 	if _, err := b.file.ReadAt(raw, base+s.Offset); err != nil {
 		return nil, fmt.Errorf("read %d bytes at offset %d: %w", s.Length, base+s.Offset, err)
 	}

@@ -90,3 +90,34 @@ func (g *groupHeader) memory() int64 {
 	}
 	return n
 }
+
+// scratch is memory for what a question reads, used again for the next one: garbage of that size would cost more than the reading.
+type scratch struct {
+	chunks [][]byte
+	chunk  int // that is being given out
+	used   int // of it
+}
+
+const (
+	scratchChunk  = 256 << 10
+	scratchChunks = 32 // full: 8 MiB
+)
+
+// take returns n bytes, of any content.
+func (s *scratch) take(n int) []byte {
+	if n > scratchChunk {
+		return make([]byte, n)
+	}
+	if s.chunk < len(s.chunks) && s.used+n > scratchChunk {
+		s.chunk, s.used = s.chunk+1, 0
+	}
+	if s.chunk == len(s.chunks) {
+		s.chunks = append(s.chunks, make([]byte, scratchChunk))
+	}
+	s.used += n
+	return s.chunks[s.chunk][s.used-n : s.used : s.used]
+}
+
+func (s *scratch) full() bool { return s.chunk >= scratchChunks }
+
+func (s *scratch) reset() { s.chunk, s.used = 0, 0 }

@@ -32,6 +32,7 @@ type codec struct {
 	remap         []uint16
 	gathered      column
 	needles       needles
+	scratch       scratch
 }
 
 const (

@@ -106,7 +106,9 @@ func (g groupAt) info() *groupInfo { return &g.block.footer.Groups[g.index] }
 // keepGroups is how many groups a reader keeps: one or two for each block of a merge, since all of them are in order of time.
 const keepGroups = 2*mergeBlocks + 2
 
+// newReader returns a reader that takes the codec's memory: what an earlier reader of the codec has read is not to be used any more.
 func newReader(z *codec, cache *headerCache) *reader {
+	z.scratch.reset()
 	return &reader{z: z, cache: cache, open: map[groupAt]*group{}}
 }
 
@@ -117,6 +119,11 @@ func (r *reader) group(at groupAt) (*group, error) {
 	h, err := r.header(at)
 	if err != nil {
 		return nil, err
+	}
+	if r.z.scratch.full() { // whoever asks for a group has done with those before
+		r.z.scratch.reset()
+		clear(r.open)
+		r.order = r.order[:0]
 	}
 	g := newGroup(at, h, r)
 	r.open[at] = g
@@ -408,7 +415,11 @@ func (g *group) shape(i uint32) *shapeRows {
 	if g.broken[i] {
 		return nil
 	}
-	raw, err := g.block.read(g.sections[i], g.info.Offset)
+	z := g.rows.z
+	if g.reader.cache == nil { // a merge needs groups for long
+		z = nil
+	}
+	raw, err := g.block.readTo(z, g.sections[i], g.info.Offset)
 	if err == nil {
 		g.reader.read += int64(len(raw))
 		err = s.attach(raw, g.counts[i])
