@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/clewtrace/clew/store/census"
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -20,7 +22,7 @@ import (
 //
 //	"CLWB" version(1 byte) its complement(1 byte) 0 0
 //	groups, one after the other (group.go)
-//	trace index (index.go)
+//	trace index (pack/index.go)
 //	trace filter
 //	statistics of attributes (store/census), compressed by zstd
 //	twice: footer: JSON, see Footer
@@ -67,7 +69,7 @@ type block struct {
 	size   int64
 	file   *diskFile
 	footer Footer
-	filter filter
+	filter pack.Filter
 	report func(path string, offset int64, err error)
 	hurt   atomic.Bool // something in a group is damaged: what is whole must not be merged away from it (I8)
 
@@ -132,6 +134,11 @@ func (b *block) readTo(z *codec, s Section, base int64) ([]byte, error) {
 		return nil, trace.Errorf(trace.Corrupt, "checksum of %d bytes at offset %d is wrong", s.Length, base+s.Offset)
 	}
 	return raw, nil
+}
+
+// at returns a section as a file of its own.
+func (b *block) at(base int64, s Section) io.ReaderAt {
+	return io.NewSectionReader(b.file, base+s.Offset, s.Length)
 }
 
 // openBlock opens a block file and checks its footer. An error of kind Corrupt says that the file is no whole block.
@@ -236,10 +243,10 @@ func (b *block) findFooter() (bool, error) {
 // find returns where in the block a trace lies: pairs of group and trace in it. Damage in the index costs a search of all groups.
 func (b *block) find(id trace.ID, z *codec) (places [][2]int) {
 	hash := idHash(id)
-	if !b.filter.has(hash) {
+	if !b.filter.Has(hash) {
 		return nil
 	}
-	numbers, err := b.footer.Index.lookup(b.file, hash)
+	numbers, err := pack.Lookup(b.at(0, b.footer.Index), b.footer.Index.Length, hash)
 	if err != nil {
 		_ = b.damaged(b.footer.Index.Offset, err)
 		return b.search(id, z)
@@ -304,7 +311,7 @@ type blockWriter struct {
 	z       *codec
 	group   *groupWriter
 	buf     []byte
-	entries []indexEntry
+	entries []pack.Entry
 	names   operations
 	census  *census.Census
 	footer  Footer
@@ -379,7 +386,7 @@ func (w *blockWriter) copyGroup(info groupInfo, traces []groupTrace, raw []byte)
 	}
 	f := &w.footer
 	for i := range traces {
-		w.entries = append(w.entries, indexEntry{idHash(traces[i].id), uint32(f.Traces) + uint32(i)})
+		w.entries = append(w.entries, pack.Entry{Hash: idHash(traces[i].id), Number: uint32(f.Traces) + uint32(i)})
 	}
 	if f.Oldest == 0 || info.Oldest < f.Oldest {
 		f.Oldest = info.Oldest
@@ -396,11 +403,11 @@ func (w *blockWriter) finish() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	bloom := newFilter(len(w.entries))
+	bloom := pack.NewFilter(len(w.entries))
 	for _, e := range w.entries {
-		bloom.add(e.hash)
+		bloom.Add(e.Hash)
 	}
-	index := appendIndex(nil, w.entries)
+	index := pack.AppendIndex(nil, w.entries)
 	w.footer.Index = Section{w.at, int64(len(index)), 0} // its pages have their own sums
 	if err := w.write(index); err != nil {
 		return err

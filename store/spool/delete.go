@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -355,10 +356,10 @@ func (s *Spool) hold(p *pass, b *block) {
 	any := false
 	for _, id := range p.ids {
 		hash := idHash(id)
-		if !b.filter.has(hash) {
+		if !b.filter.Has(hash) {
 			continue
 		}
-		if n, err := b.footer.Index.lookup(b.file, hash); err != nil || len(n) > 0 {
+		if n, err := pack.Lookup(b.at(0, b.footer.Index), b.footer.Index.Length, hash); err != nil || len(n) > 0 {
 			p.held[id], any = true, true
 		}
 	}

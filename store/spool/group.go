@@ -3,10 +3,10 @@ package spool
 import (
 	"cmp"
 	"encoding/binary"
-	"hash/crc32"
 	"slices"
 
 	"github.com/clewtrace/clew/store/census"
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -18,9 +18,7 @@ const (
 	groupBytes = 32 << 20
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+func checksum(b []byte) uint32 { return pack.Checksum(b) }
 
 // groupWriter collects traces, which must come in order of their start, and encodes them. It notes which rows of which sources the
 // spans are; their columns are read when it encodes.
@@ -416,7 +414,8 @@ next:
 // encode appends the group to dst and says in info where its parts lie in it.
 func (g *groupWriter) encode(z *codec, dst []byte, info *groupInfo) ([]byte, error) {
 	base := len(dst)
-	z.needles.reset()
+	z.needles.Reset()
+	z.needles.err = nil
 	var rowCounts, offsets, lengths, sums []uint64
 	for i, s := range g.dict.shapes {
 		lo := len(dst)

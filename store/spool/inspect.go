@@ -159,7 +159,7 @@ func (in *inspection) block(head []byte) error {
 			return inFile(in.path, err)
 		}
 	}
-	if err := f.Index.pages(b); err != nil {
+	if err := pack.CheckIndex(b.at(0, f.Index), f.Index.Length); err != nil {
 		_ = b.damaged(f.Index.Offset, err)
 	}
 	_, _ = b.census(newCodec()) // reports damage
@@ -175,17 +175,6 @@ func (in *inspection) block(head []byte) error {
 		}
 		if err != nil {
 			_ = b.damaged(end-trailerBytes, err)
-		}
-	}
-	return nil
-}
-
-// pages checks the pages of an index.
-func (s Section) pages(b *block) error {
-	for at := int64(0); at+pageBytes <= s.Length; at += pageBytes {
-		var page indexPage
-		if err := page.read(b.file, s.Offset+at); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -222,11 +211,8 @@ type headerField struct {
 func (in *inspection) group(b *block, i int) error {
 	info := &b.footer.Groups[i]
 	in.Parts["needles"] += info.Needles.Length
-	for k := range int(info.Needles.Length / lineBytes) {
-		if _, err := b.needleLine(info, k); err != nil {
-			_ = b.damaged(info.Offset+info.Needles.Offset, err)
-			break
-		}
+	if err := pack.CheckLines(b.at(info.Offset, info.Needles), info.Needles.Length); err != nil {
+		_ = b.damaged(info.Offset+info.Needles.Offset, err)
 	}
 	h, damage := b.groupHeader(i, in.z)
 	if damage != nil { // reported

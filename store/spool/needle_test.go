@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -96,8 +97,8 @@ func TestDamagedNeedles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := at; i < at+b.footer.Groups[0].Needles.Length; i += lineBytes {
-		for k := range int64(lineBytes - 4) { // all bits of the line are lost
+	for i := at; i < at+b.footer.Groups[0].Needles.Length; i += pack.LineBytes {
+		for k := range int64(pack.LineBytes - 4) { // all bits of the line are lost
 			raw[i+k] = 0
 		}
 	}

@@ -134,3 +134,11 @@ func shapeOf(b *trace.Batch, ref *trace.SpanRef, scope uint32, service string) s
 func (s *shape) widened() shape {
 	return shape{service: s.service, scope: s.scope, kind: s.kind, status: s.status, flags: s.flags, wide: true}
 }
+
+// idHash spreads trace IDs evenly, also those whose first half is zero. It is part of the file format.
+func idHash(id trace.ID) uint64 {
+	hi, lo := bits.Mul64(binary.BigEndian.Uint64(id[:8])^hashK0, hashK1)
+	h := hi ^ lo ^ binary.BigEndian.Uint64(id[8:])
+	hi, lo = bits.Mul64(h^hashK1, hashK0)
+	return hi ^ lo
+}

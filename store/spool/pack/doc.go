@@ -1,2 +1,2 @@
-// Package pack turns columns of numbers into few bytes and back: differences, common divisors, and as few bits a value as needed.
+// Package pack is what the store's files are made of that knows nothing of spans: columns of numbers in few bits, hashes in pages, and filters.
 package pack

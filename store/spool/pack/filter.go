@@ -1,0 +1,179 @@
+package pack
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math/bits"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Checksum returns the CRC-32C of some bytes.
+func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// The multipliers by which probes are spread are odd and have no pattern. They are part of the file format.
+const (
+	spread0 = 0x9e3779b97f4a7c15
+	spread1 = 0xd6e8feb86659fd93
+)
+
+// A Filter is a Bloom filter over hashes: 10 bits and 6 probes each, about 1 % false positives.
+type Filter []byte
+
+const (
+	filterBits   = 10
+	filterProbes = 6
+)
+
+// NewFilter returns an empty filter for n hashes.
+func NewFilter(n int) Filter { return make(Filter, (n*filterBits+7)/8+8) }
+
+func (f Filter) probe(hash uint64, fn func(byteIndex uint64, mask byte) bool) bool {
+	n := uint64(len(f)) * 8
+	step := hash>>32 | 1
+	for range filterProbes {
+		bit, _ := bits.Mul64(hash, n)
+		if !fn(bit/8, 1<<(bit%8)) {
+			return false
+		}
+		hash = hash*spread0 + step
+	}
+	return true
+}
+
+// Add adds a hash.
+func (f Filter) Add(hash uint64) {
+	f.probe(hash, func(i uint64, mask byte) bool {
+		f[i] |= mask
+		return true
+	})
+}
+
+// Has reports whether hash may have been added; an empty filter, instead of a damaged one, says so of all.
+func (f Filter) Has(hash uint64) bool {
+	if len(f) == 0 {
+		return true
+	}
+	return f.probe(hash, func(i uint64, mask byte) bool { return f[i]&mask != 0 })
+}
+
+// Lines are a Bloom filter over hashes of which one line, with a checksum of its own, has all bits of a hash: it is asked where it
+// lies in a file, by reading 64 bytes.
+//
+//	line = 480 bits | CRC-32C of them, 4 bytes big-endian
+const (
+	LineBytes = 64
+	lineBits  = (LineBytes - 4) * 8
+	// setBits a hash and setProbes find 3 of 1,000 hashes that were not added.
+	setBits   = 13
+	setProbes = 8
+)
+
+// A Set gathers hashes for Lines. The zero Set is empty.
+type Set struct {
+	table []uint64 // open; 0: free
+	n     int
+}
+
+// Reset makes the set empty; it keeps its memory.
+func (s *Set) Reset() {
+	clear(s.table)
+	s.n = 0
+}
+
+// Add adds a hash.
+func (s *Set) Add(h uint64) {
+	if 2*s.n >= len(s.table) {
+		old := s.table
+		s.table, s.n = make([]uint64, max(1024, 2*len(old))), 0
+		for _, h := range old {
+			if h != 0 {
+				s.Add(h)
+			}
+		}
+	}
+	h = max(h, 1)
+	mask := uint64(len(s.table) - 1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		switch s.table[i] {
+		case h:
+			return
+		case 0:
+			s.table[i] = h
+			s.n++
+			return
+		}
+	}
+}
+
+// AppendLines appends the filter over the set.
+func (s *Set) AppendLines(dst []byte) []byte {
+	lo := len(dst)
+	lines := s.n*setBits/lineBits + 1
+	dst = append(dst, make([]byte, lines*LineBytes)...)
+	for _, h := range s.table {
+		if h != 0 {
+			line := dst[lo+lineOf(h, lines)*LineBytes:]
+			probeLine(h, func(at int, mask byte) bool {
+				line[at] |= mask
+				return true
+			})
+		}
+	}
+	for at := lo; at < len(dst); at += LineBytes {
+		binary.BigEndian.PutUint32(dst[at+LineBytes-4:], Checksum(dst[at:at+LineBytes-4]))
+	}
+	return dst
+}
+
+func lineOf(hash uint64, lines int) int {
+	i, _ := bits.Mul64(hash, uint64(lines))
+	return int(i)
+}
+
+func probeLine(hash uint64, fn func(at int, mask byte) bool) bool {
+	hash *= spread1 // its upper half has told the line
+	bit, step := uint32(hash>>32), uint32(hash)|1
+	for range setProbes {
+		i := int(uint64(bit) * lineBits >> 32)
+		if !fn(i/8, 1<<(i%8)) {
+			return false
+		}
+		bit += step
+	}
+	return true
+}
+
+// HasLine reports whether lines of size bytes may have a hash. Where they cannot tell, being none or damaged, they may.
+func HasLine(f io.ReaderAt, size int64, hash uint64) (bool, error) {
+	hash = max(hash, 1)
+	lines := int(size / LineBytes)
+	if lines <= 0 {
+		return true, nil
+	}
+	line, err := readLine(f, lineOf(hash, lines))
+	return err != nil || probeLine(hash, func(at int, mask byte) bool { return line[at]&mask != 0 }), err
+}
+
+// CheckLines reads lines of size bytes. The error says which is damaged.
+func CheckLines(f io.ReaderAt, size int64) error {
+	for i := range int(size / LineBytes) {
+		if _, err := readLine(f, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readLine(f io.ReaderAt, i int) (line [LineBytes]byte, err error) {
+	if _, err := f.ReadAt(line[:], int64(i)*LineBytes); err != nil {
+		return line, err
+	}
+	if binary.BigEndian.Uint32(line[LineBytes-4:]) != Checksum(line[:LineBytes-4]) {
+		return line, trace.Errorf(trace.Corrupt, "checksum of line %d is wrong", i)
+	}
+	return line, nil
+}
