@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -79,55 +80,44 @@ func (d *deletions) trace(r *http.Request) (api.Answer, error) {
 	return api.Answer{Value: deleted{Matched: 1, Deleted: n, Complete: true}}, err
 }
 
-// roundTraces is how many traces are looked for before they are deleted: the memory that this takes is small, and one sync serves many.
+// roundTraces is how many traces are found before they are deleted: the memory that this takes is small, and one sync serves many.
 const roundTraces = 1000
 
+// search deletes what one scan finds, as it finds it: a scan that begins anew would look at everything newer again.
 func (d *deletions) search(r *http.Request) (api.Answer, error) {
 	q, err := parseDelete(r)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := deleted{DryRun: q.dryRun, Complete: true, Cursor: q.cursor}
-	for first := true; first || out.Cursor != "" && (q.limit == 0 || out.Matched < q.limit); first = false {
-		n := roundTraces
-		if q.limit > 0 {
-			n = min(n, q.limit-out.Matched)
-		}
-		if err := d.round(r.Context(), q, n, &out); err != nil {
-			return api.Answer{}, err
-		}
-	}
-	return api.Answer{Value: out}, nil
-}
-
-// round looks for the next n traces, and deletes them.
-func (d *deletions) round(ctx context.Context, q deleteQuery, n int, out *deleted) error {
+	out := deleted{DryRun: q.dryRun}
 	var ids []trace.ID
-	cursor, rep, err := d.engine.Each(ctx, query.Request{Scan: q.scan, Limit: n, Cursor: out.Cursor}, func(t *trace.Trace) error {
-		ids = append(ids, t.ID)
-		return nil
-	})
-	if err != nil {
+	flush := func() error {
+		n, err := d.store.Delete(r.Context(), ids)
+		out.Deleted, ids = out.Deleted+n, ids[:0]
 		return err
 	}
-	out.Cursor = cursor
-	out.Matched += len(ids)
-	if rep.Incomplete != "" {
-		out.Complete, out.Reason = false, rep.Incomplete
+	cursor, rep, err := d.engine.Each(r.Context(), query.Request{Scan: q.scan, Limit: q.limit, Cursor: q.cursor}, func(t *trace.Trace) error {
+		out.Matched++
+		if q.dryRun {
+			return nil
+		}
+		if ids = append(ids, t.ID); len(ids) < roundTraces {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && len(ids) > 0 {
+		err = flush()
 	}
-	if q.dryRun || len(ids) == 0 {
-		return nil
-	}
-	k, err := d.store.Delete(ctx, ids)
-	out.Deleted += k
-	return err
+	out.Cursor, out.Complete, out.Reason = cursor, rep.Incomplete == "", rep.Incomplete
+	return api.Answer{Value: out}, err
 }
 
 // deleteQuery is what a deletion by search asks for.
 type deleteQuery struct {
 	scan   trace.Scan
 	dryRun bool
-	limit  int // 0: all
+	limit  int
 	cursor string
 }
 
@@ -151,6 +141,7 @@ func parseDelete(r *http.Request) (q deleteQuery, err error) {
 			}
 		}
 	}
+	q.limit = math.MaxInt
 	if v := r.Form.Get("limit"); v != "" {
 		if q.limit, err = strconv.Atoi(v); err != nil || q.limit < 1 {
 			return q, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 or more, or no limit", v)

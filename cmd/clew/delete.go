@@ -32,8 +32,12 @@ A time is RFC 3339, 2006-01-02 or 2006-01-02T15:04:05 in this machine's time zon
 
 `
 
-// deleteRound is how many traces one request deletes: few enough to show how far it is, and to stop soon.
-const deleteRound = 1000
+// A request deletes this many traces, the next one twice as many: the first soon shows how far it is, and since each begins
+// with a search through all that is newer, there are not to be many.
+const (
+	firstRound = 1000
+	maxRound   = 128_000
+)
 
 // deleter is a run of clew delete.
 type deleter struct {
@@ -149,9 +153,9 @@ func (d *deleter) byID(ctx context.Context, args []string) error {
 
 // bySearch deletes in rounds, each one request, from the newest trace on.
 func (d *deleter) bySearch(ctx context.Context, form url.Values, dry bool) error {
-	form.Set("limit", strconv.Itoa(deleteRound))
 	matched, deleted, reason := 0, 0, ""
-	for {
+	for round := firstRound; ; round = min(2*round, maxRound) {
+		form.Set("limit", strconv.Itoa(round))
 		a, err := d.call(ctx, http.MethodPost, "/api/v1/delete?"+form.Encode())
 		matched, deleted = matched+a.Matched, deleted+a.Deleted
 		if !a.Complete && err == nil {

@@ -28,7 +28,7 @@ import (
 const (
 	deletedName   = "deleted"
 	deletedBytes  = 20
-	maxTombstones = 1 << 20   // some 40 MB of memory
+	maxTombstones = 1 << 20   // some 60 MB of memory
 	tombstoneKeep = time.Hour // at least, for spans that are late: a collector's queue may hold them for long
 	purgeQuiet    = 5 * time.Second
 	purgeLate     = 5 * time.Minute  // deletions that go on and on put a pass off so long: each rewrites blocks
