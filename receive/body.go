@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net/http"
 	"os"
 	"runtime"
@@ -25,7 +26,7 @@ type Bodies struct {
 	maxBody int64
 	maxHeld int64
 	held    atomic.Int64
-	buffers sync.Pool     // *Body
+	buffers [9]sync.Pool  // *[]byte of smallest bytes, twice as many, and so on
 	gzips   sync.Pool     // *gzip.Reader
 	zstds   sync.Pool     // *zstd.Decoder
 	slots   chan struct{} // who is decompressing
@@ -33,9 +34,7 @@ type Bodies struct {
 
 // NewBodies returns a reader of bodies of at most maxBody bytes each, decompressed, and maxHeld bytes together.
 func NewBodies(maxBody, maxHeld int64) *Bodies {
-	b := &Bodies{maxBody: maxBody, maxHeld: maxHeld, slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
-	b.buffers.New = func() any { return &Body{from: b} }
-	return b
+	return &Bodies{maxBody: maxBody, maxHeld: maxHeld, slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
 // Body is a request's body, decompressed. Release must be called when it is no longer needed.
@@ -48,12 +47,36 @@ type Body struct {
 // Release gives the body's memory back.
 func (b *Body) Release() {
 	b.from.held.Add(-b.taken)
-	b.taken = 0
-	if cap(b.Bytes) > 4<<20 { // one large request must not hold its memory for ever
-		b.Bytes = nil
+	b.from.keep(b.Bytes)
+	b.Bytes, b.taken = nil, 0
+}
+
+// smallest is the size of a buffer at first. Others are twice as large as the one before, so that a body holds at most twice what it
+// has, be it a small one after large ones or a large one of which not much has come.
+const smallest = 16 << 10
+
+// pool returns where buffers of a size are kept to be used again, or nil: one large request must not hold its memory for ever.
+func (r *Bodies) pool(size int) *sync.Pool {
+	n := bits.Len(uint(size / smallest))
+	if n == 0 || n > len(r.buffers) || size != smallest<<(n-1) {
+		return nil
 	}
-	b.Bytes = b.Bytes[:0]
-	b.from.buffers.Put(b)
+	return &r.buffers[n-1]
+}
+
+func (r *Bodies) buffer(size int) []byte {
+	if p := r.pool(size); p != nil {
+		if b, ok := p.Get().(*[]byte); ok {
+			return (*b)[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+func (r *Bodies) keep(b []byte) {
+	if p := r.pool(cap(b)); p != nil {
+		p.Put(&b)
+	}
 }
 
 // Hold counts n bytes that somebody else read as held, or returns an error of kind Busy. release gives them back.
@@ -152,7 +175,7 @@ func (r *Bodies) tooLarge() error {
 
 // fill reads in to its end, or limit bytes of it. What the buffer may hold is taken from the budget before it grows.
 func (r *Bodies) fill(in io.Reader, limit int64, broken string) (*Body, error) {
-	b := r.buffers.Get().(*Body)
+	b := &Body{from: r}
 	if err := b.fill(in, limit, broken); err != nil {
 		b.Release()
 		return nil, err
@@ -162,15 +185,15 @@ func (r *Bodies) fill(in io.Reader, limit int64, broken string) (*Body, error) {
 
 func (b *Body) fill(in io.Reader, limit int64, broken string) error {
 	for int64(len(b.Bytes)) < limit {
-		if len(b.Bytes) == cap(b.Bytes) || b.taken == 0 {
-			if err := b.grow(limit); err != nil {
+		if len(b.Bytes) == cap(b.Bytes) {
+			if err := b.grow(); err != nil {
 				return err
 			}
 		}
 		n, err := in.Read(b.Bytes[len(b.Bytes):min(int64(cap(b.Bytes)), limit)])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
 		switch {
-		case int64(len(b.Bytes)) > b.from.maxBody: // one byte more than may be shows that there is more
+		case int64(len(b.Bytes)) > b.from.maxBody:
 			return b.from.tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
@@ -191,19 +214,19 @@ func cutOff(err error) error {
 	return &trace.Error{Kind: trace.Invalid, Msg: fmt.Sprintf(unread, err), Err: errCutOff}
 }
 
-// grow makes room in the buffer: the first time for what it has, then twice as much each time, but not for more than limit bytes.
-func (b *Body) grow(limit int64) error {
-	size := max(int64(cap(b.Bytes)), 16<<10)
-	if int64(len(b.Bytes)) == size {
-		size = min(2*size, max(size+1, limit))
+// grow makes room in the buffer: twice as much each time.
+func (b *Body) grow() error {
+	size := int64(smallest)
+	if n := int64(cap(b.Bytes)); n > 0 {
+		size = min(2*n, max(n+1, b.from.maxBody+1)) // one byte more than may be shows that there is more
 	}
 	if b.from.held.Add(size-b.taken) > b.from.maxHeld {
 		b.from.held.Add(b.taken - size)
 		return errHeld
 	}
 	b.taken = size
-	if size > int64(cap(b.Bytes)) {
-		b.Bytes = append(make([]byte, 0, size), b.Bytes...)
-	}
+	old := b.Bytes
+	b.Bytes = append(b.from.buffer(int(size)), old...)
+	b.from.keep(old)
 	return nil
 }

@@ -231,3 +231,32 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%d bytes are still held", held)
 	}
 }
+
+// TestSmallAfterLarge: small bodies do not take the place of the large ones whose memory they use again.
+func TestSmallAfterLarge(t *testing.T) {
+	r := NewBodies(4*maxBody, 16*maxBody)
+	read := func(n, size int) (bodies []*Body) {
+		for range n {
+			b, err := r.Read(request("", bytes.NewReader(noise(size))))
+			if err != nil {
+				t.Fatalf("%d bodies of %d bytes: %v", len(bodies), size, err)
+			}
+			bodies = append(bodies, b)
+		}
+		return bodies
+	}
+	release := func(bodies []*Body) {
+		for _, b := range bodies {
+			b.Release()
+		}
+	}
+	release(read(4, 3*maxBody))
+	small := read(100, 1000)
+	if held := r.held.Load(); held > 100*(16<<10) {
+		t.Errorf("100 bodies of 1 kB hold %d bytes", held)
+	}
+	release(small)
+	if held := r.held.Load(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}
