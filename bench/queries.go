@@ -92,6 +92,9 @@ func questionsOf(ctx context.Context, s *testkit.Server) ([]query, error) {
 	return []query{
 		one("services", "/api/services"),
 		one("operations", "/api/operations?service=frontend"),
+		one("attribute keys", "/api/v1/attributes?limit=1000"),
+		one("attribute keys of a service", "/api/v1/attributes?service=frontend"),
+		one("values of an attribute key", "/api/v1/attributes/http.route/values"),
 		{"trace by ID, as the page reads it", columns},
 		{"trace by ID, as Jaeger's JSON", jaeger},
 		one("newest 20 of a service, summaries", "/api/v1/search?service=cart"),

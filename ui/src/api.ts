@@ -114,6 +114,41 @@ export const getOperations = async (service: string, signal?: AbortSignal) =>
     )
   ).operations;
 
+export interface KeyStat {
+  key: string;
+  scope: string;
+  spans: number;
+  many: boolean;
+  values?: { value: string; type: string; spans: number; cut: boolean }[];
+}
+
+async function attributes(path: string, service: string | undefined, times: URLSearchParams, signal?: AbortSignal) {
+  const q = new URLSearchParams({ limit: "1000" });
+  if (service) q.set("service", service);
+  for (const k of ["from", "to"]) if (times.get(k)) q.set(k, times.get(k)!);
+  return (await json<{ attributes: KeyStat[] }>(`api/v1/attributes${path}?${q}`, signal)).attributes;
+}
+
+/** Keys that spans or resources have, each once, the most frequent first. Those that cannot be typed are left out. */
+export async function getKeys(service: string | undefined, times: URLSearchParams, signal?: AbortSignal) {
+  const seen = new Map<string, { key: string; spans: number }>();
+  for (const { key, spans } of await attributes("", service, times, signal)) {
+    const old = seen.get(key);
+    if (old) old.spans = Math.max(old.spans, spans);
+    else if (!/[\s="]/.test(key)) seen.set(key, { key, spans });
+  }
+  return [...seen.values()].sort((a, b) => b.spans - a.spans);
+}
+
+/** Values of a key that can be typed into a line, each once, the most frequent first. */
+export async function getValues(service: string | undefined, key: string, times: URLSearchParams, signal?: AbortSignal) {
+  const seen = new Map<string, number>();
+  for (const k of await attributes(`/${encodeURIComponent(key)}/values`, service, times, signal))
+    for (const v of k.values ?? []) if (!v.cut && !/[\r\n]/.test(v.value)) seen.set(v.value, (seen.get(v.value) ?? 0) + v.spans);
+  const values = [...seen].map(([value, spans]) => ({ value, spans })).sort((a, b) => b.spans - a.spans);
+  return { key, values };
+}
+
 export const search = (query: URLSearchParams, signal?: AbortSignal) => json<Found>(`api/v1/search?${query}`, signal);
 
 export async function getTrace(id: string, signal?: AbortSignal): Promise<Columns> {

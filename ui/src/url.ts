@@ -135,6 +135,28 @@ export function readTyped(text: string): string[] {
   return out;
 }
 
+/** The tag at the end of what was typed so far, and what is before it. The value is there once "=" was typed. */
+export function lastTag(text: string): { before: string; key: string; value?: string } {
+  let start = 0;
+  let inQuotes = false;
+  for (let i = 0; i < text.length; i++) {
+    if (inQuotes && text[i] === "\\") i++;
+    else if (text[i] === '"') inQuotes = !inQuotes;
+    else if (!inQuotes && /\s/.test(text[i])) start = i + 1;
+  }
+  const tag = text.slice(start);
+  const eq = tag.indexOf("=");
+  if (eq < 0) return { before: text.slice(0, start), key: tag };
+  const value = tag
+    .slice(eq + 1)
+    .replace(/^"|"$/g, "")
+    .replace(/\\(.)/g, "$1");
+  return { before: text.slice(0, start), key: tag.slice(0, eq), value };
+}
+
+/** A value as readTyped reads it. */
+export const quoted = (value: string) => (/[\s"]/.test(value) || value === "" ? `"${value.replace(/[\\"]/g, "\\$&")}"` : value);
+
 /** A trace ID in what was typed or pasted: the ID, a traceparent or b3 header, a link to a trace. */
 export function traceIdIn(text: string): string | undefined {
   const s = text.trim().toLowerCase();

@@ -6,7 +6,8 @@ import { useState, type FormEvent } from "react";
 import { getOperations, getServices } from "../api";
 import { clock, durationText, localTime } from "../format";
 import { Icon, Swatch } from "../parts";
-import { DEFAULT_RANGE, RANGES, rangeSeconds, readTyped, traceIdIn, type SearchParams } from "../url";
+import { DEFAULT_RANGE, RANGES, rangeSeconds, readTyped, searchQuery, traceIdIn, type SearchParams } from "../url";
+import { Tags } from "./tags";
 import styles from "./search.module.css";
 
 interface Props {
@@ -14,6 +15,7 @@ interface Props {
   set: (p: SearchParams) => void;
 }
 
+const nowNs = () => BigInt(Date.now()) * 1_000_000n;
 const isDuration = (s: string) => /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(s);
 
 /** Nanoseconds of a datetime-local value, in the reader's zone. */
@@ -34,6 +36,13 @@ export function Form({ params, set }: Props) {
     queryFn: ({ signal }) => getOperations(service, signal),
     enabled: services.includes(service),
   });
+  const times = () => {
+    const absolute = range === "absolute";
+    const q = searchQuery({ range, from: absolute ? params.from : undefined, to: absolute ? params.to : undefined }, nowNs());
+    if (absolute && !params.from) q.delete("from");
+    q.set("range", range);
+    return q;
+  };
   const submit = (e: FormEvent<HTMLFormElement>) => {
     e.preventDefault();
     const f = new FormData(e.currentTarget);
@@ -83,10 +92,7 @@ export function Form({ params, set }: Props) {
           items={[...new Set(operations.map((o) => o.name))]}
           hint={service ? undefined : "of a service first"}
         />
-        <label className="field">
-          <span>Attribute: key=value, or key alone</span>
-          <input name="tag" placeholder="http.response.status_code=500" autoComplete="off" spellCheck={false} className="mono" />
-        </label>
+        <Tags service={services.includes(service) ? service : undefined} times={times} />
         <label className="field">
           <span>Span at least</span>
           <input name="min" defaultValue={params.min} placeholder="100ms" aria-invalid={bad === "min"} autoComplete="off" />
