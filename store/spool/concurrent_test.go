@@ -94,7 +94,7 @@ func TestWaitingForRoom(t *testing.T) {
 	var broken sync.Map
 	broken.Store("now", true)
 	d := &disk{fault: func(op, path string) error {
-		if _, ok := broken.Load("now"); ok && strings.HasSuffix(path, tmpSuffix) {
+		if _, ok := broken.Load("now"); ok && strings.HasSuffix(path, blockSuffix+tmpSuffix) {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -145,7 +145,7 @@ func TestLogOfLargeResources(t *testing.T) {
 		appendSpans(t, s, spans)
 	}
 	s.mu.Lock()
-	logged := s.state.Load().head.logged
+	logged := s.state.Load().open.logged.Load()
 	s.mu.Unlock()
 	if limit := maxLogRatio * cfg.HeadBytes; logged > limit {
 		t.Errorf("%d bytes of log for one head; want at most %d", logged, limit)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// cutLoop makes blocks of frozen heads, and merges blocks when there is nothing to cut.
+// cutLoop makes blocks of frozen fronts, and merges blocks when there is nothing to cut.
 func (s *Spool) cutLoop(ctx context.Context) {
 	for {
 		worked, err := s.cutOne()
@@ -38,7 +38,7 @@ func (s *Spool) cutLoop(ctx context.Context) {
 	}
 }
 
-// cutAll makes blocks of all frozen heads.
+// cutAll makes blocks of all frozen fronts.
 func (s *Spool) cutAll() error {
 	for {
 		if worked, err := s.cutOne(); err != nil || !worked {
@@ -47,17 +47,17 @@ func (s *Spool) cutAll() error {
 	}
 }
 
-// cutOne makes a block of the oldest frozen head, if it has spans that are not deleted, and deletes the log segments it came from.
+// cutOne makes a block of the oldest frozen front, if it has spans that are not deleted, and deletes the log segments it came from.
 func (s *Spool) cutOne() (worked bool, err error) {
 	st := s.state.Load()
 	if len(st.frozen) == 0 {
 		return false, nil
 	}
-	h := st.frozen[0]
+	f := st.frozen[0]
 	var b *block
-	if h.rows.spans > 0 {
+	if f.spans() > 0 {
 		begin := time.Now()
-		if b, err = s.writeHead(h); err != nil {
+		if b, err = s.writeFront(f); err != nil {
 			return false, err
 		}
 		s.metrics.cut.Observe(time.Since(begin).Seconds())
@@ -68,7 +68,7 @@ func (s *Spool) cutOne() (worked bool, err error) {
 			next.blocks = append(slices.Clone(next.blocks), b)
 		}
 	})
-	return true, s.removeSegments(h.segment)
+	return true, s.removeSegments(f.segment)
 }
 
 // replace changes what readers see.
@@ -96,8 +96,8 @@ func (s *Spool) newBlock(z *codec) (number uint64, w *blockWriter, err error) {
 	return number, w, err
 }
 
-// writeHead makes a block of a head; nil when all of it was deleted.
-func (s *Spool) writeHead(h *head) (*block, error) {
+// writeFront makes a block of a front; nil when all of it was deleted.
+func (s *Spool) writeFront(f *front) (*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
 	number, w, err := s.newBlock(z)
@@ -105,30 +105,13 @@ func (s *Spool) writeHead(h *head) (*block, error) {
 		return nil, err
 	}
 	defer w.abort()
-	order := make([]int, len(h.chains))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(x, y int) int {
-		a, b := &h.chains[x], &h.chains[y]
-		return cmp.Or(cmp.Compare(a.start, b.start), slices.Compare(a.id[:], b.id[:]))
-	})
-	var spans []at
-	deleted := s.state.Load().deleted
-	for _, i := range order {
-		if deleted.has(h.chains[i].id) {
-			continue
-		}
-		spans = h.ats(&h.chains[i], spans[:0])
-		slices.Reverse(spans) // by arrival
-		if err := w.add(h.chains[i].id, spans); err != nil {
-			return nil, err
-		}
+	if err := f.write(w, s.state.Load().deleted); err != nil {
+		return nil, err
 	}
 	if w.empty() {
 		return nil, nil
 	}
-	w.footer.Segment = h.segment
+	w.footer.Segment = f.segment
 	if err := w.finish(); err != nil {
 		return nil, err
 	}
@@ -161,7 +144,8 @@ func (s *Spool) keepLoop(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			s.mu.Lock()
-			if h := s.state.Load().head; !h.opened.IsZero() && now.Sub(h.opened) >= s.cfg.HeadAge && h.spans() > 0 && !s.closed {
+			f := s.state.Load().open
+			if age := now.UnixNano() - f.opened.Load(); age >= int64(s.cfg.HeadAge) && f.spans() > 0 && !s.closed {
 				s.freeze()
 			}
 			s.mu.Unlock()

@@ -304,7 +304,7 @@ func (s *Spool) purgeOne(ctx context.Context) (worked bool, err error) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if h == s.state.Load().head && !s.closed {
+		if slices.Contains(s.state.Load().open.heads, h) && !s.closed {
 			s.freeze() // so that its log segment goes, too
 		}
 		return true, nil
@@ -454,7 +454,7 @@ func (s *Spool) sweep() error {
 	for _, path := range stuck {
 		errs = append(errs, s.removeBlock(path))
 	}
-	first := st.heads()[0].segment
+	first := st.fronts()[0].segment
 	if first > 0 {
 		errs = append(errs, s.removeSegments(first-1))
 	}

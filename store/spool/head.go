@@ -3,17 +3,13 @@ package spool
 import (
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/clewtrace/clew/trace"
 )
 
 // A head is the newest spans, in memory, with the spans of each trace chained together.
 type head struct {
-	segment uint64    // the last log segment that has spans of this head; guarded by Spool.mu
-	opened  time.Time // when the first span came; guarded by Spool.mu
-	logged  int64     // bytes of its log segment; guarded by Spool.mu
-
 	mu     sync.RWMutex
 	rows   *rows
 	traces map[trace.ID]uint32 // index into chains
@@ -21,6 +17,7 @@ type head struct {
 	locs   []loc // by arrival
 	oldest uint64
 	newest uint64
+	size   atomic.Int64 // memory, about
 
 	res, scopes []uint32 // scratch of append: a batch's resources and scopes as they are numbered here
 }
@@ -53,10 +50,15 @@ func newHead(before *head) *head {
 	return h
 }
 
-// append adds a batch. It takes the lock once for all of it.
+// append adds a batch.
 func (h *head) append(b *trace.Batch) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.add(b)
+}
+
+// add is append for who holds the lock, which is taken once for a batch.
+func (h *head) add(b *trace.Batch) error {
 	h.res, h.scopes = h.res[:0], h.scopes[:0]
 	for i := range b.Resources {
 		k, err := h.rows.internResource(b.Bytes(b.Resources[i].Body), b.Bytes(b.Resources[i].SchemaURL))
@@ -91,18 +93,12 @@ func (h *head) append(b *trace.Batch) error {
 		}
 		h.newest = max(h.newest, ref.Start)
 	}
+	h.size.Store(h.rows.bytes + int64(len(h.locs))*headSpanBytes)
 	return nil
 }
 
 // headSpanBytes is what a span costs in a head beside its columns (a loc and its part of a chain), about.
 const headSpanBytes = 20
-
-// size returns how much memory the head takes, about.
-func (h *head) size() int64 {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.rows.bytes + int64(len(h.locs))*headSpanBytes
-}
 
 func (h *head) spans() int {
 	h.mu.RLock()

@@ -81,8 +81,8 @@ func newMetrics(reg prometheus.Registerer, s *Spool) *metrics {
 	})
 	gauge("clew_store_head_bytes", "Memory of heads, about.", func(trace.Stats) float64 {
 		var n int64
-		for _, h := range s.state.Load().heads() {
-			n += h.size()
+		for _, f := range s.state.Load().fronts() {
+			n += f.size()
 		}
 		return float64(n)
 	})

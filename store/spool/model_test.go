@@ -295,7 +295,7 @@ func (r *runner) until(what string, holds func() bool) error {
 
 func (r *runner) cut(uint64) error {
 	r.s.mu.Lock()
-	if r.s.state.Load().head.spans() > 0 {
+	if r.s.state.Load().open.spans() > 0 {
 		r.s.freeze()
 	}
 	r.s.mu.Unlock()
@@ -379,7 +379,7 @@ func (r *runner) crash(seed uint64) error {
 	}
 	if rnd.IntN(3) == 0 { // while a block is being written
 		r.s.mu.Lock()
-		if len(r.s.state.Load().frozen) == 0 && r.s.state.Load().head.spans() > 0 {
+		if len(r.s.state.Load().frozen) == 0 && r.s.state.Load().open.spans() > 0 {
 			r.s.freeze()
 		}
 		r.s.mu.Unlock()

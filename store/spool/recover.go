@@ -42,16 +42,16 @@ func (s *Spool) recover() error {
 		return fmt.Errorf("data folder is not writable: %w", err)
 	}
 	s.wal = w
-	st := &state{head: newHead(nil), frozen: old.heads, blocks: blocks, names: namesOf(blocks), deleted: deleted}
-	st.head.segment = old.next
+	st := &state{open: newFront(nil), frozen: old.fronts, blocks: blocks, names: namesOf(blocks), deleted: deleted}
+	st.open.segment = old.next
 	s.state.Store(st)
 	s.firstBlock = s.nextBlock
 	var inBlocks, inLog int64
 	for _, b := range blocks {
 		inBlocks += b.footer.Spans
 	}
-	for _, h := range old.heads {
-		inLog += int64(h.rows.spans)
+	for _, f := range old.fronts {
+		inLog += int64(f.spans())
 	}
 	s.metrics.replayed.Add(float64(inLog))
 	s.log.Info("store is open", "dir", s.cfg.Dir, "blocks", len(blocks), "spans_in_blocks", inBlocks,
@@ -120,15 +120,15 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 
 // replayed is what was in the log.
 type replayed struct {
-	heads    []*head
+	fronts   []*front
 	segments int
 	next     uint64 // the number of the segment to write next
 }
 
-// pieceBytes is how much of a segment at least is worth a goroutine and a head, and then a block, of its own.
+// pieceBytes is how much of a segment at least is worth a goroutine and a head of its own.
 const pieceBytes = 64 << 20
 
-// replay makes frozen heads of the log segments after last. All cores work: at several segments at once, and on parts of large ones.
+// replay makes frozen fronts of the log segments after last. All cores work: at several segments at once, and on parts of large ones.
 func (s *Spool) replay(last uint64) (*replayed, error) {
 	entries, err := s.disk.readDir(s.walDir())
 	if err != nil {
@@ -154,15 +154,13 @@ func (s *Spool) replay(last uint64) (*replayed, error) {
 		if info, err := e.Info(); err == nil {
 			pieces = int(min(1+info.Size()/pieceBytes, int64(runtime.GOMAXPROCS(0))))
 		}
-		heads := make([]*head, pieces)
-		for i := range heads {
-			heads[i] = newHead(nil)
-			heads[i].segment = n - 1 // the segment stays until its last head is in a block
+		f := &front{segment: n}
+		for range pieces {
+			f.heads = append(f.heads, newHead(nil))
 		}
-		heads[pieces-1].segment = n
-		out.heads = append(out.heads, heads...)
+		out.fronts = append(out.fronts, f)
 		out.segments++
-		work.Go(func() error { return s.replaySegment(path, heads) })
+		work.Go(func() error { return s.replaySegment(path, f.heads) })
 	}
 	return out, work.Wait()
 }

@@ -68,7 +68,7 @@ type Spool struct {
 	wal     *wal
 	limits  trace.Limits // of a replayed batch
 
-	mu         sync.Mutex // of those who change what follows
+	mu         sync.RWMutex // of those who change what follows; who appends holds it to read
 	state      atomic.Pointer[state]
 	firstBlock uint64 // that this process makes
 	nextBlock  uint64
@@ -90,8 +90,8 @@ type Spool struct {
 
 // state is what a reader sees: it is never changed, but replaced. A span may be in a frozen head and a block at once for no one.
 type state struct {
-	head    *head
-	frozen  []*head  // oldest first
+	open    *front
+	frozen  []*front // oldest first
 	blocks  []*block // by number
 	names   operations
 	deleted *deletions
@@ -208,54 +208,70 @@ func (s *Spool) Append(ctx context.Context, b *trace.Batch) error {
 	return nil
 }
 
+// enqueue puts a batch into a head and the log. Those who do may do so at the same time: they hold s.mu to read.
 func (s *Spool) enqueue(ctx context.Context, b *trace.Batch) (ticket uint64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.waitForRoom(ctx); err != nil {
-		return 0, err
+	s.mu.RLock()
+	for s.refusal() != nil || s.crowded() {
+		s.mu.RUnlock()
+		if err := s.waitForRoom(ctx); err != nil {
+			return 0, err
+		}
+		s.mu.RLock()
 	}
-	h := s.state.Load().head
-	if h.opened.IsZero() {
-		h.opened = time.Now()
+	f := s.state.Load().open
+	err = f.append(b) // first, so that the log gets no record that cannot be replayed
+	if err == nil {
+		ticket = s.wal.add(b.Raw)
+		f.logged.Add(int64(len(b.Raw)))
 	}
-	if err := h.append(b); err != nil { // first, so that the log gets no record that cannot be replayed
-		return 0, err
+	full := s.isFull(f)
+	s.mu.RUnlock()
+	if full {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if f == s.state.Load().open && !s.closed {
+			s.freeze()
+		}
 	}
-	ticket = s.wal.add(b.Raw)
-	h.logged += int64(len(b.Raw))
-	if h.size() >= s.cfg.HeadBytes || h.logged >= maxLogRatio*s.cfg.HeadBytes {
-		s.freeze()
+	return ticket, err
+}
+
+func (s *Spool) isFull(f *front) bool {
+	return f.size() >= s.cfg.HeadBytes || f.logged.Load() >= maxLogRatio*s.cfg.HeadBytes
+}
+
+// crowded reports whether too many fronts wait to be cut.
+func (s *Spool) crowded() bool { return len(s.state.Load().frozen) > maxFrozen }
+
+// refusal returns why no batch is taken now, if none is. The caller holds s.mu.
+func (s *Spool) refusal() error {
+	if s.closed {
+		return &trace.Error{Kind: trace.Busy, Msg: "the store is being closed", After: 5 * time.Second}
 	}
-	return ticket, nil
+	if time.Now().Before(s.fullUntil) {
+		return &trace.Error{Kind: trace.Busy, Msg: "the log cannot be written; is the disk full?", After: busyAfter}
+	}
+	return nil
 }
 
 // maxLogRatio is how many times a head's memory its log segment may take before it is cut, too: batches that repeat a large resource
 // for every span are small in memory, but not in the log. Large batches of a shop's load take about as much of both.
 const maxLogRatio = 4
 
-// waitForRoom returns when a batch may be added, or why it may not. The caller holds s.mu.
+// waitForRoom returns when a batch may be added, or why it may not.
 func (s *Spool) waitForRoom(ctx context.Context) error {
-	var waiting bool
+	ctx, cancel := context.WithTimeout(ctx, busyAfter)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cutDone.Broadcast()
+	})()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
-		if s.closed {
-			return &trace.Error{Kind: trace.Busy, Msg: "the store is being closed", After: 5 * time.Second}
-		}
-		if time.Now().Before(s.fullUntil) {
-			return &trace.Error{Kind: trace.Busy, Msg: "the log cannot be written; is the disk full?", After: busyAfter}
-		}
-		if len(s.state.Load().frozen) <= maxFrozen {
-			return nil
-		}
-		if !waiting {
-			waiting = true
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, busyAfter)
-			defer cancel()
-			defer context.AfterFunc(ctx, func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.cutDone.Broadcast()
-			})()
+		if err := s.refusal(); err != nil || !s.crowded() {
+			return err
 		}
 		if ctx.Err() != nil {
 			return &trace.Error{Kind: trace.Busy, Msg: "spans arrive faster than blocks can be written", After: busyAfter}
@@ -264,13 +280,13 @@ func (s *Spool) waitForRoom(ctx context.Context) error {
 	}
 }
 
-// freeze closes the head and its log segment and opens new ones. The caller holds s.mu.
+// freeze closes the front and its log segment and opens new ones. The caller holds s.mu.
 func (s *Spool) freeze() {
 	old := s.state.Load()
 	next := *old
-	next.head = newHead(old.head)
-	next.head.segment = s.wal.next()
-	next.frozen = append(append([]*head{}, old.frozen...), old.head)
+	next.open = newFront(old.open)
+	next.open.segment = s.wal.next()
+	next.frozen = append(append([]*front{}, old.frozen...), old.open)
 	s.state.Store(&next)
 	s.signal()
 }
@@ -290,7 +306,7 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
-	if s.state.Load().head.spans() > 0 {
+	if s.state.Load().open.spans() > 0 {
 		s.freeze()
 	}
 	s.cutDone.Broadcast()
@@ -329,8 +345,16 @@ func (s *Spool) Stats(context.Context) (trace.Stats, error) {
 	return out, nil
 }
 
-// heads returns the frozen heads and the open one.
-func (st *state) heads() []*head { return append(append([]*head{}, st.frozen...), st.head) }
+// fronts returns the frozen fronts and the open one.
+func (st *state) fronts() []*front { return append(append([]*front{}, st.frozen...), st.open) }
+
+// heads returns the heads of all fronts.
+func (st *state) heads() (all []*head) {
+	for _, f := range st.fronts() {
+		all = append(all, f.heads...)
+	}
+	return all
+}
 
 func dirBytes(dir string) (n int64) {
 	entries, err := os.ReadDir(dir)

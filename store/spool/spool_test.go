@@ -368,7 +368,7 @@ func TestLimitsOfShapes(t *testing.T) {
 	}
 	appendSpans(t, s, spans)
 	want.add(spans)
-	if n := len(s.state.Load().head.rows.shapes); n > maxServiceShapes+6*3*2*6 { // the catch-all shapes: scopes, kinds, statuses, flags
+	if n := len(s.state.Load().open.heads[0].rows.shapes); n > maxServiceShapes+6*3*2*6 { // the catch-all shapes: scopes, kinds, statuses, flags
 		t.Errorf("%d shapes", n)
 	}
 	want.check(t, s)
