@@ -6,7 +6,7 @@
 //     keys and types. Spans come off production lines: a few hundred shapes stand for all of them.
 //   - Rows are the spans of some shapes, as columns: one array per thing that varies, dense, because every span of a shape has it.
 //   - The log has every accepted batch until a block has it. One fsync serves all batches that wait for it.
-//   - A head is the newest spans as rows in memory, one head per log segment.
+//   - A head is new spans as rows in memory. A front is the heads that one log segment fills, side by side; the newest one is open.
 //   - A tombstone stands for a deleted trace, a pass brings it about that nothing on disk has the trace (delete.go).
 //   - A block is an immutable file of traces in order of their start. Its groups are self-contained sets of
 //     rows with a template (the sequence of shapes and parents) per trace.
