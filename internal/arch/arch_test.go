@@ -46,7 +46,7 @@ const (
 	maxParameters     = 4
 	maxDepth          = 8  // import chain from the binary
 	maxReach          = 45 // packages of ours in the binary
-	maxSpanWay        = 7  // packages from the socket to the disk; decision 003
+	maxSpanWay        = 8  // packages from the socket to the disk; decision 003
 	maxDirectRequires = 25
 )
 

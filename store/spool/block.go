@@ -15,6 +15,7 @@ import (
 
 	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/store/spool/pack"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -67,7 +68,7 @@ type block struct {
 	number uint64
 	path   string
 	size   int64
-	file   *diskFile
+	file   *wal.File
 	footer Footer
 	filter pack.Filter
 	report func(path string, offset int64, err error)
@@ -142,8 +143,8 @@ func (b *block) at(base int64, s Section) io.ReaderAt {
 }
 
 // openBlock opens a block file and checks its footer. An error of kind Corrupt says that the file is no whole block.
-func openBlock(d *disk, path string, number uint64, report func(string, int64, error)) (*block, error) {
-	f, err := d.open(path)
+func openBlock(d *wal.Disk, path string, number uint64, report func(string, int64, error)) (*block, error) {
+	f, err := d.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func (b *block) readFooter() error {
 	if _, err := b.file.ReadAt(h[:], 0); err != nil {
 		return err
 	}
-	version, ok := headerVersion(blockMagic, h[:])
+	version, ok := wal.HeaderVersion(blockMagic, h[:])
 	if version > blockVersion {
 		return fmt.Errorf("%s has block format %d; this version of clew reads up to %d", b.path, version, blockVersion)
 	}
@@ -304,8 +305,8 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 // blockWriter writes a block. Traces must be added in order of their start; groups that are copied may be of any time.
 type blockWriter struct {
 	path    string // the final name
-	disk    *disk
-	file    *diskFile // nil: closed
+	disk    *wal.Disk
+	file    *wal.File // nil: closed
 	done    bool      // the file is whole and has its name
 	at      int64
 	z       *codec
@@ -318,14 +319,14 @@ type blockWriter struct {
 	dropped int // exact duplicates
 }
 
-func createBlock(d *disk, path string, z *codec) (*blockWriter, error) {
-	f, err := d.create(path + tmpSuffix)
+func createBlock(d *wal.Disk, path string, z *codec) (*blockWriter, error) {
+	f, err := d.Create(path + tmpSuffix)
 	if err != nil {
 		return nil, err
 	}
 	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}, census: census.New()}
 	w.group.tally = &tally{Census: w.census}
-	if err := w.write(fileHeader(blockMagic, blockVersion)); err != nil {
+	if err := w.write(wal.FileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
 		return nil, err
 	}
@@ -447,10 +448,10 @@ func (w *blockWriter) name() error {
 	if err != nil {
 		return err
 	}
-	if err := w.disk.rename(w.path+tmpSuffix, w.path); err != nil {
+	if err := w.disk.Rename(w.path+tmpSuffix, w.path); err != nil {
 		return err
 	}
-	if err := w.disk.syncDir(filepath.Dir(w.path)); err != nil {
+	if err := w.disk.SyncDir(filepath.Dir(w.path)); err != nil {
 		return err
 	}
 	w.done = true
@@ -473,8 +474,8 @@ func (w *blockWriter) abort() {
 		_ = w.file.Close()
 		w.file = nil
 	}
-	_ = w.disk.remove(w.path + tmpSuffix)
-	_ = w.disk.remove(w.path) // where its name could not be made durable
+	_ = w.disk.Remove(w.path + tmpSuffix)
+	_ = w.disk.Remove(w.path) // where its name could not be made durable
 }
 
 func (o operations) sorted() map[string][]trace.Operation {

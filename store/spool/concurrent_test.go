@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -93,7 +94,7 @@ func TestAllAtOnce(t *testing.T) {
 func TestWaitingForRoom(t *testing.T) {
 	var broken sync.Map
 	broken.Store("now", true)
-	d := &disk{fault: func(op, path string) error {
+	d := &wal.Disk{Fault: func(op, path string) error {
 		if _, ok := broken.Load("now"); ok && strings.HasSuffix(path, blockSuffix+tmpSuffix) {
 			return syscall.ENOSPC
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/clewtrace/clew/store/spool/wal"
 )
 
 // cutLoop makes blocks of frozen fronts, and merges blocks when there is nothing to cut.
@@ -121,14 +123,14 @@ func (s *Spool) writeFront(f *front) (*block, error) {
 
 // removeSegments deletes the log up to a segment; its spans are in blocks now (I2).
 func (s *Spool) removeSegments(last uint64) error {
-	entries, err := s.disk.readDir(s.walDir())
+	entries, err := s.disk.ReadDir(s.walDir())
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
-		if n, ok := segmentNumber(e.Name()); ok && n <= last {
-			errs = append(errs, s.disk.remove(segmentPath(s.walDir(), n)))
+		if n, ok := wal.SegmentNumber(e.Name()); ok && n <= last {
+			errs = append(errs, s.disk.Remove(wal.SegmentPath(s.walDir(), n)))
 		}
 	}
 	return errors.Join(errs...)

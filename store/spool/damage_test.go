@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -38,7 +39,7 @@ func headOf(t testing.TB, traces [][]trace.Span) *head {
 // writeBlock writes a block with a group for each list of traces.
 func writeBlock(t testing.TB, path string, groups ...[][]trace.Span) {
 	t.Helper()
-	w, err := createBlock(&disk{}, path, newCodec())
+	w, err := createBlock(&wal.Disk{}, path, newCodec())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestEveryFlippedByteOfABlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := openBlock(&disk{}, path, 1, func(_ string, _ int64, err error) { t.Fatal(err) })
+	whole, err := openBlock(&wal.Disk{}, path, 1, func(_ string, _ int64, err error) { t.Fatal(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestEveryFlippedByteOfABlock(t *testing.T) {
 		}
 		what := fmt.Sprintf("byte %d of %d flipped", at, len(raw))
 		reports := 0
-		b, err := openBlock(&disk{}, path, 1, func(p string, offset int64, err error) {
+		b, err := openBlock(&wal.Disk{}, path, 1, func(p string, offset int64, err error) {
 			reports++
 			if p != path || offset < 0 || offset > int64(len(raw)) || err == nil {
 				t.Fatalf("%s: reported %s, offset %d, %v", what, p, offset, err)
@@ -164,7 +165,7 @@ func TestEveryTornBlock(t *testing.T) {
 			t.Fatal(err)
 		}
 		reports := 0
-		b, err := openBlock(&disk{}, path, 1, func(string, int64, error) { reports++ })
+		b, err := openBlock(&wal.Disk{}, path, 1, func(string, int64, error) { reports++ })
 		if err != nil {
 			if trace.KindOf(err) != trace.Corrupt || reports == 0 {
 				t.Fatalf("%d of %d bytes: %v, %d reports", n, len(raw), err, reports)
@@ -183,10 +184,10 @@ func TestEveryTornBlock(t *testing.T) {
 // segmentOf returns a log segment of some batches and where each record begins.
 func segmentOf(t testing.TB, traces [][]trace.Span) (raw []byte, at []int) {
 	t.Helper()
-	raw = fileHeader(segmentMagic, segmentVersion)
+	raw = wal.FileHeader(wal.SegmentMagic, wal.SegmentVersion)
 	for _, spans := range traces {
 		at = append(at, len(raw))
-		raw = appendRecord(raw, trace.AppendTraces(nil, spans))
+		raw = wal.AppendRecord(raw, trace.AppendTraces(nil, spans))
 	}
 	return raw, append(at, len(raw))
 }
@@ -199,9 +200,9 @@ func TestEveryFlippedByteOfALog(t *testing.T) {
 	for i, spans := range traces {
 		want[i] = string(trace.AppendTraces(nil, spans))
 	}
-	read := func(b []byte) (got []string, bad []damage) {
-		bad, err := readSegment(bytes.NewReader(b), int64(len(b)), func(offset int64, payload []byte) error {
-			if string(b[offset+recordHeader:][:len(payload)]) != string(payload) {
+	read := func(b []byte) (got []string, bad []wal.Damage) {
+		bad, err := wal.ReadSegment(bytes.NewReader(b), int64(len(b)), func(offset int64, payload []byte) error {
+			if string(b[offset+wal.RecordHeader:][:len(payload)]) != string(payload) {
 				t.Fatalf("record at %d is not what lies there", offset)
 			}
 			got = append(got, string(payload))
@@ -242,18 +243,18 @@ func TestEveryFlippedByteOfALog(t *testing.T) {
 
 // TestLargeRecords reads records that are larger than the window, and damage that is.
 func TestLargeRecords(t *testing.T) {
-	raw := fileHeader(segmentMagic, segmentVersion)
-	sizes := []int{3, 5 << 20, 0, windowBytes - recordHeader, 100, 3 << 20}
+	raw := wal.FileHeader(wal.SegmentMagic, wal.SegmentVersion)
+	sizes := []int{3, 5 << 20, 0, wal.WindowBytes - wal.RecordHeader, 100, 3 << 20}
 	for i, n := range sizes {
-		raw = appendRecord(raw, bytes.Repeat([]byte{byte('a' + i)}, n))
+		raw = wal.AppendRecord(raw, bytes.Repeat([]byte{byte('a' + i)}, n))
 	}
-	raw[8+recordHeader+3+1<<20] ^= 1 // within the second
+	raw[8+wal.RecordHeader+3+1<<20] ^= 1 // within the second
 	var got []int
-	bad, err := readSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, payload []byte) error {
+	bad, err := wal.ReadSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, payload []byte) error {
 		got = append(got, len(payload))
 		return nil
 	})
-	if err != nil || len(bad) != 1 || bad[0].bytes != 5<<20+recordHeader {
+	if err != nil || len(bad) != 1 || bad[0].Bytes != 5<<20+wal.RecordHeader {
 		t.Fatalf("damage %+v, %v", bad, err)
 	}
 	if want := append(sizes[:1:1], sizes[2:]...); !gocmp.Equal(want, got) {
@@ -270,7 +271,7 @@ func TestReplayOfADamagedLog(t *testing.T) {
 	raw, at := segmentOf(t, traces)
 	raw[at[2]+40] ^= 4
 	raw = raw[:len(raw)-3]
-	path := segmentPath(s.walDir(), 7)
+	path := wal.SegmentPath(s.walDir(), 7)
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -300,11 +301,11 @@ func TestVersionToCome(t *testing.T) {
 	for _, file := range []string{"wal/000000000003.log", "blocks/000000000003.blk"} {
 		cfg := testConfig(t)
 		open(t, cfg).crash()
-		magic := segmentMagic
+		magic := wal.SegmentMagic
 		if strings.HasSuffix(file, blockSuffix) {
 			magic = blockMagic
 		}
-		raw := append(fileHeader(magic, 9), make([]byte, 100)...)
+		raw := append(wal.FileHeader(magic, 9), make([]byte, 100)...)
 		if err := os.WriteFile(filepath.Join(cfg.Dir, file), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +366,7 @@ func TestUnreadableBlockStopsTheStart(t *testing.T) {
 	s.crash()
 	for n := range 3 { // reads: header, trailer, footer
 		reads := 0
-		d := &disk{fault: func(op, path string) error {
+		d := &wal.Disk{Fault: func(op, path string) error {
 			if op != "read" || !strings.HasSuffix(path, blockSuffix) {
 				return nil
 			}

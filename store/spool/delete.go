@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/store/spool/pack"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -23,7 +24,7 @@ import (
 //
 //	Delete ──▶ file, fsync ──▶ tombstone: out of sight ──▶ pass: cut heads, rewrite blocks ──▶ gone from disk ──an hour──▶ no tombstone
 //
-// The file (docs/format/deleted.md) has a log segment's form (wal.go); a record's payload is, for each trace, its ID and when it was deleted, in Unix
+// The file (docs/format/deleted.md) has a log segment's form (package wal); a record's payload is, for each trace, its ID and when it was deleted, in Unix
 // seconds, 4 bytes little-endian.
 const (
 	deletedName   = "deleted"
@@ -160,11 +161,11 @@ func (s *Spool) saveTombstones(old, fresh map[trace.ID]tombstone) (err error) {
 	var record []byte
 	if size == 0 {
 		path, flag = x.path+tmpSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY
-		record = appendTombstones(fileHeader(segmentMagic, segmentVersion), old)
+		record = appendTombstones(wal.FileHeader(wal.SegmentMagic, wal.SegmentVersion), old)
 	}
 	record = appendTombstones(record, fresh)
 	x.size = 0 // until all went well
-	f, err := s.disk.openFile(path, flag)
+	f, err := s.disk.OpenFile(path, flag)
 	if err != nil {
 		return err
 	}
@@ -178,10 +179,10 @@ func (s *Spool) saveTombstones(old, fresh map[trace.ID]tombstone) (err error) {
 		return err
 	}
 	if size == 0 {
-		if err := s.disk.rename(path, x.path); err != nil {
+		if err := s.disk.Rename(path, x.path); err != nil {
 			return err
 		}
-		if err := s.disk.syncDir(s.cfg.Dir); err != nil {
+		if err := s.disk.SyncDir(s.cfg.Dir); err != nil {
 			return err
 		}
 	}
@@ -198,7 +199,7 @@ func appendTombstones(dst []byte, ids map[trace.ID]tombstone) []byte {
 	for id, t := range ids {
 		payload = binary.LittleEndian.AppendUint32(append(payload, id[:]...), t.at)
 	}
-	return appendRecord(dst, payload)
+	return wal.AppendRecord(dst, payload)
 }
 
 // loadTombstones reads the file of deleted traces. A damaged record is reported, and the traces that it names are back.
@@ -206,10 +207,10 @@ func (s *Spool) loadTombstones() (*deletions, error) {
 	x := &s.deleter
 	x.path, x.told = filepath.Join(s.cfg.Dir, deletedName), map[string]bool{}
 	d := &deletions{ids: map[trace.ID]tombstone{}}
-	if err := s.disk.remove(x.path + tmpSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.disk.Remove(x.path + tmpSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f, err := s.disk.open(x.path)
+	f, err := s.disk.Open(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
@@ -222,7 +223,7 @@ func (s *Spool) loadTombstones() (*deletions, error) {
 		return nil, err
 	}
 	now := uint32(time.Now().Unix())
-	bad, err := readSegment(f, st.Size(), func(_ int64, p []byte) error {
+	bad, err := wal.ReadSegment(f, st.Size(), func(_ int64, p []byte) error {
 		for ; len(p) >= deletedBytes; p = p[deletedBytes:] {
 			d.ids[trace.ID(p[:16])] = tombstone{at: min(now, binary.LittleEndian.Uint32(p[16:])), pending: true}
 		}
@@ -231,18 +232,18 @@ func (s *Spool) loadTombstones() (*deletions, error) {
 	if err != nil {
 		return nil, inFile(x.path, err)
 	}
-	if x.size = st.Size(); len(bad) > 0 || x.size < segmentHeader {
+	if x.size = st.Size(); len(bad) > 0 || x.size < wal.SegmentHeader {
 		x.size = 0 // write it anew next time, without what is torn
 	}
 	for _, b := range bad {
 		s.metrics.damaged.Inc()
-		if b.last {
+		if b.Last {
 			s.log.Warn("list of deleted traces ends in a record that is not whole: a crash cut short a deletion that was not acknowledged, or it is damaged",
-				"file", x.path, "offset", b.offset, "bytes", b.bytes)
+				"file", x.path, "offset", b.Offset, "bytes", b.Bytes)
 			continue
 		}
 		s.log.Error("list of deleted traces is damaged: delete again what was deleted in the last hour",
-			"file", x.path, "offset", b.offset, "bytes", b.bytes)
+			"file", x.path, "offset", b.Offset, "bytes", b.Bytes)
 	}
 	if len(d.ids) > 0 {
 		x.due = time.Now()
@@ -436,7 +437,7 @@ func (s *Spool) endPass(p *pass) error {
 // sweep removes what should be gone, but could not be removed, and makes the removal of files durable: blocks that are no longer
 // used, and segments of heads that are in blocks.
 func (s *Spool) sweep() error {
-	entries, err := s.disk.readDir(s.blockDir())
+	entries, err := s.disk.ReadDir(s.blockDir())
 	if err != nil {
 		return err
 	}
@@ -458,12 +459,12 @@ func (s *Spool) sweep() error {
 	if first > 0 {
 		errs = append(errs, s.removeSegments(first-1))
 	}
-	return errors.Join(append(errs, s.disk.syncDir(s.blockDir()), s.disk.syncDir(s.walDir()))...)
+	return errors.Join(append(errs, s.disk.SyncDir(s.blockDir()), s.disk.SyncDir(s.walDir()))...)
 }
 
 // removeBlock removes a block's file. If it cannot, that is tried again before a tombstone is dropped: it may have deleted traces.
 func (s *Spool) removeBlock(path string) error {
-	err := s.disk.remove(path)
+	err := s.disk.Remove(path)
 	if err == nil || errors.Is(err, fs.ErrNotExist) { // expired while it was merged
 		return nil
 	}

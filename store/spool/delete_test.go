@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -105,8 +106,8 @@ func onDisk(t testing.TB, dir string, ids ...trace.ID) map[trace.ID]bool {
 			return err
 		}
 		switch filepath.Ext(path) {
-		case segmentSuffix:
-			_, err = readSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, p []byte) error {
+		case wal.SegmentSuffix:
+			_, err = wal.ReadSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, p []byte) error {
 				for _, id := range ids {
 					found[id] = found[id] || bytes.Contains(p, id[:])
 				}
@@ -127,7 +128,7 @@ func onDisk(t testing.TB, dir string, ids ...trace.ID) map[trace.ID]bool {
 }
 
 func inBlockFile(path string, ids []trace.ID, found map[trace.ID]bool) error {
-	b, err := openBlock(&disk{}, path, 1, func(string, int64, error) {})
+	b, err := openBlock(&wal.Disk{}, path, 1, func(string, int64, error) {})
 	if err != nil {
 		return err
 	}
@@ -529,7 +530,7 @@ func TestDeleteDuringMerge(t *testing.T) {
 		traces := smallTraces(3, 2*mergeBlocks, 4)
 		ids := idsOf(traces)
 		n := 0
-		d := &disk{fault: func(op, path string) error {
+		d := &wal.Disk{Fault: func(op, path string) error {
 			if _, ok := armed.Load(1); ok && strings.Contains(path, "blocks") {
 				if n++; n > at {
 					once.Do(func() {
@@ -677,7 +678,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // TestDeleteRefusals refuses what cannot be remembered, and nothing is deleted then.
 func TestDeleteRefusals(t *testing.T) {
 	var full sync.Map
-	d := &disk{fault: func(op, path string) error {
+	d := &wal.Disk{Fault: func(op, path string) error {
 		if _, ok := full.Load(1); ok && strings.Contains(path, deletedName) {
 			return syscall.ENOSPC
 		}

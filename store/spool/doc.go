@@ -13,7 +13,7 @@
 //
 // The way of a span:
 //
-//	Append ──▶ log (wal.go) ──▶ fsync ──▶ acknowledged
+//	Append ──▶ log (wal) ──▶ fsync ──▶ acknowledged
 //	   └─────▶ head (head.go) ──cut──▶ block (cut.go, group.go, block.go) ──merge──▶ larger block (compact.go)
 //
 // and of an answer: Trace (lookup.go) and Scan (scan.go) read heads and blocks alike, since both are rows.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -21,9 +22,9 @@ func formatFile(kind string, version int) string {
 // sampleSegment returns the log segment of the sample, in two batches.
 func sampleSegment() []byte {
 	spans := testkit.Sample()
-	raw := fileHeader(segmentMagic, segmentVersion)
-	raw = appendRecord(raw, trace.AppendTraces(nil, spans[:3]))
-	return appendRecord(raw, trace.AppendTraces(nil, spans[3:]))
+	raw := wal.FileHeader(wal.SegmentMagic, wal.SegmentVersion)
+	raw = wal.AppendRecord(raw, trace.AppendTraces(nil, spans[:3]))
+	return wal.AppendRecord(raw, trace.AppendTraces(nil, spans[3:]))
 }
 
 // sampleBlock returns the block of the sample.
@@ -44,7 +45,7 @@ func TestFormat(t *testing.T) {
 		kind    string
 		version int
 		got     []byte
-	}{{"log", segmentVersion, sampleSegment()}, {"block", blockVersion, sampleBlock(t)}} {
+	}{{"log", wal.SegmentVersion, sampleSegment()}, {"block", blockVersion, sampleBlock(t)}} {
 		path := formatFile(f.kind, f.version)
 		want, err := os.ReadFile(path)
 		update := flag.Lookup("update").Value.String() == "true"
@@ -70,7 +71,7 @@ func TestOldFormats(t *testing.T) {
 	want := wholes(testkit.Sample())
 	logs, _ := filepath.Glob(filepath.Join("testdata", "format", "log-*"))
 	blocks, _ := filepath.Glob(filepath.Join("testdata", "format", "block-*"))
-	if len(logs) != segmentVersion || len(blocks) != blockVersion {
+	if len(logs) != wal.SegmentVersion || len(blocks) != blockVersion {
 		t.Errorf("%v %v; want a file for each version", logs, blocks)
 	}
 	for _, path := range logs {
@@ -79,7 +80,7 @@ func TestOldFormats(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []trace.Span
-		bad, err := readSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, payload []byte) error {
+		bad, err := wal.ReadSegment(bytes.NewReader(raw), int64(len(raw)), func(_ int64, payload []byte) error {
 			var b trace.Batch
 			if err := b.Index(payload, trace.DefaultLimits()); err != nil {
 				return err
@@ -93,7 +94,7 @@ func TestOldFormats(t *testing.T) {
 		}
 	}
 	for _, path := range blocks {
-		b, err := openBlock(&disk{}, path, 1, func(_ string, offset int64, err error) { t.Errorf("%s, offset %d: %v", path, offset, err) })
+		b, err := openBlock(&wal.Disk{}, path, 1, func(_ string, offset int64, err error) { t.Errorf("%s, offset %d: %v", path, offset, err) })
 		if err != nil {
 			t.Fatal(err)
 		}

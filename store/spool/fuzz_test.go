@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -17,19 +18,19 @@ func FuzzReadSegment(f *testing.F) {
 	f.Add(raw)
 	f.Add(raw[:len(raw)-1])
 	f.Add(append(bytes.Clone(raw[:200]), raw...))
-	f.Add(raw[segmentHeader:])
-	f.Add([]byte(segmentMagic))
+	f.Add(raw[wal.SegmentHeader:])
+	f.Add([]byte(wal.SegmentMagic))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if len(raw) >= segmentHeader {
-			if v, ok := headerVersion(segmentMagic, raw); ok && v > segmentVersion {
+		if len(raw) >= wal.SegmentHeader {
+			if v, ok := wal.HeaderVersion(wal.SegmentMagic, raw); ok && v > wal.SegmentVersion {
 				return
 			}
 		}
 		type stretch struct{ lo, hi int64 }
 		var all []stretch
-		bad, err := readSegment(bytes.NewReader(raw), int64(len(raw)), func(offset int64, payload []byte) error {
-			hi := offset + recordHeader + int64(len(payload))
-			if !bytes.Equal(payload, raw[offset+recordHeader:hi]) {
+		bad, err := wal.ReadSegment(bytes.NewReader(raw), int64(len(raw)), func(offset int64, payload []byte) error {
+			hi := offset + wal.RecordHeader + int64(len(payload))
+			if !bytes.Equal(payload, raw[offset+wal.RecordHeader:hi]) {
 				t.Fatal("a payload that is not in the file")
 			}
 			all = append(all, stretch{offset, hi})
@@ -39,12 +40,12 @@ func FuzzReadSegment(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, d := range bad {
-			all = append(all, stretch{d.offset, d.offset + d.bytes})
+			all = append(all, stretch{d.Offset, d.Offset + d.Bytes})
 		}
 		slices.SortFunc(all, func(a, b stretch) int { return int(a.lo - b.lo) })
 		at := int64(0)
-		if len(all) > 0 && all[0].lo == segmentHeader {
-			at = segmentHeader
+		if len(all) > 0 && all[0].lo == wal.SegmentHeader {
+			at = wal.SegmentHeader
 		}
 		for _, s := range all {
 			if s.lo != at {
@@ -52,7 +53,7 @@ func FuzzReadSegment(f *testing.F) {
 			}
 			at = s.hi
 		}
-		if at != int64(len(raw)) && len(raw) > segmentHeader {
+		if at != int64(len(raw)) && len(raw) > wal.SegmentHeader {
 			t.Fatalf("nothing is said of bytes %d to %d", at, len(raw))
 		}
 	})
@@ -86,7 +87,7 @@ func FuzzOpenBlock(f *testing.F) {
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := openBlock(&disk{}, path, 1, func(string, int64, error) {})
+		b, err := openBlock(&wal.Disk{}, path, 1, func(string, int64, error) {})
 		if err != nil {
 			return
 		}
@@ -155,7 +156,7 @@ func FuzzStore(f *testing.F) {
 			t.Fatalf("accepted, but not stored: %v", err)
 		}
 		path := blockPath(t.TempDir(), 1)
-		w, err := createBlock(&disk{}, path, z)
+		w, err := createBlock(&wal.Disk{}, path, z)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +169,7 @@ func FuzzStore(f *testing.F) {
 		if err := w.finish(); err != nil {
 			t.Fatal(err)
 		}
-		blk, err := openBlock(&disk{}, path, 1, func(_ string, offset int64, err error) { t.Fatalf("offset %d: %v", offset, err) })
+		blk, err := openBlock(&wal.Disk{}, path, 1, func(_ string, offset int64, err error) { t.Fatalf("offset %d: %v", offset, err) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -193,7 +193,7 @@ func (b *block) groupBytes(i int, z *codec) (*groupHeader, []byte, error) {
 			return nil, nil, b.lost(info.Offset+s.Offset, errHeader)
 		}
 		if checksum(raw[s.Offset:s.Offset+s.Length]) != s.Sum {
-			return nil, nil, b.lost(info.Offset+s.Offset, trace.Errorf(trace.Corrupt, "checksum of %d bytes is wrong", s.Length))
+			return nil, nil, b.lost(info.Offset+s.Offset, trace.Errorf(trace.Corrupt, "wal.Checksum of %d bytes is wrong", s.Length))
 		}
 	}
 	return h, raw, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clewtrace/clew/store/spool/pack"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -66,7 +67,7 @@ func Inspect(path string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, tail := make([]byte, max(blockHeader, segmentHeader)), make([]byte, len(blockMagic))
+	head, tail := make([]byte, max(blockHeader, wal.SegmentHeader)), make([]byte, len(blockMagic))
 	n, _ := f.ReadAt(head, 0)
 	_, _ = f.ReadAt(tail, st.Size()-int64(len(tail))) // of what is too short, nothing
 	in := &inspection{path: path, z: newCodec(), Report: Report{
@@ -74,7 +75,7 @@ func Inspect(path string) (*Report, error) {
 	}}
 	magic := string(head[:min(n, len(blockMagic))])
 	switch {
-	case magic == segmentMagic || strings.HasSuffix(path, segmentSuffix):
+	case magic == wal.SegmentMagic || strings.HasSuffix(path, wal.SegmentSuffix):
 		err = in.segment(f, head[:n])
 	case magic == blockMagic || string(tail) == blockMagic || strings.HasSuffix(path, blockSuffix):
 		err = in.block(head[:n])
@@ -92,13 +93,13 @@ type inspection struct {
 
 func (in *inspection) segment(f io.Reader, head []byte) error {
 	in.Kind = "log"
-	version, ok := headerVersion(segmentMagic, head)
+	version, ok := wal.HeaderVersion(wal.SegmentMagic, head)
 	in.Format = int(version)
 	var b trace.Batch
 	limits := replayLimits()
-	bad, err := readSegment(f, in.Bytes, func(offset int64, payload []byte) error {
+	bad, err := wal.ReadSegment(f, in.Bytes, func(offset int64, payload []byte) error {
 		in.Records++
-		in.Parts["record headers"] += recordHeader
+		in.Parts["record headers"] += wal.RecordHeader
 		in.Parts["batches"] += int64(len(payload))
 		if err := b.Index(payload, limits); err != nil {
 			in.damaged("", offset, err)
@@ -107,11 +108,11 @@ func (in *inspection) segment(f io.Reader, head []byte) error {
 		return nil
 	})
 	if ok {
-		in.Parts["file header"] = segmentHeader
+		in.Parts["file header"] = wal.SegmentHeader
 	}
 	for _, d := range bad {
-		in.Parts["damaged"] += d.bytes
-		in.Damage = append(in.Damage, Damage{d.offset, fmt.Sprintf("no whole record in %d bytes", d.bytes), d.last})
+		in.Parts["damaged"] += d.Bytes
+		in.Damage = append(in.Damage, Damage{d.Offset, fmt.Sprintf("no whole record in %d bytes", d.Bytes), d.Last})
 	}
 	in.rest()
 	if err != nil {
@@ -140,10 +141,10 @@ func (in *inspection) rest() {
 
 func (in *inspection) block(head []byte) error {
 	in.Kind = "block"
-	version, _ := headerVersion(blockMagic, head)
+	version, _ := wal.HeaderVersion(blockMagic, head)
 	in.Format = int(version)
 	defer in.rest()
-	b, err := openBlock(&disk{}, in.path, 0, in.damaged)
+	b, err := openBlock(&wal.Disk{}, in.path, 0, in.damaged)
 	if trace.KindOf(err) == trace.Corrupt { // all of it, and said
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -34,9 +35,9 @@ func TestInspectAddsUp(t *testing.T) {
 	}
 	writeBlock(t, large, traces)
 	for path, want := range map[string]Report{
-		formatFile("block", blockVersion): {Kind: "block", Format: blockVersion, Spans: 7, Traces: 1, Groups: 1},
-		formatFile("log", segmentVersion): {Kind: "log", Format: segmentVersion, Spans: 7, Records: 2},
-		large:                             {Kind: "block", Format: blockVersion, Spans: spans, Traces: int64(len(traces)), Groups: spans/groupSpans + 1},
+		formatFile("block", blockVersion):     {Kind: "block", Format: blockVersion, Spans: 7, Traces: 1, Groups: 1},
+		formatFile("log", wal.SegmentVersion): {Kind: "log", Format: wal.SegmentVersion, Spans: 7, Records: 2},
+		large:                                 {Kind: "block", Format: blockVersion, Spans: spans, Traces: int64(len(traces)), Groups: spans/groupSpans + 1},
 	} {
 		r, err := Inspect(path)
 		if err != nil {
@@ -82,7 +83,7 @@ func TestInspectDamaged(t *testing.T) {
 		for i := 0; i < len(raw); i += stride() {
 			bad := bytes.Clone(raw)
 			bad[i] ^= 1 << r.IntN(8)
-			if got := look(name, bad); len(got.Damage) == 0 && i != reserved && i != reserved+1 && (name == "a.blk" || i >= segmentHeader) {
+			if got := look(name, bad); len(got.Damage) == 0 && i != reserved && i != reserved+1 && (name == "a.blk" || i >= wal.SegmentHeader) {
 				t.Errorf("%s: nothing is said of the damage at %d", name, i)
 			}
 		}
@@ -97,7 +98,7 @@ func FuzzInspect(f *testing.F) {
 	f.Add(sampleBlock(f), true)
 	f.Add(sampleSegment(), false)
 	f.Fuzz(func(t *testing.T, raw []byte, block bool) {
-		path := filepath.Join(t.TempDir(), "a"+segmentSuffix)
+		path := filepath.Join(t.TempDir(), "a"+wal.SegmentSuffix)
 		if block {
 			path = blockPath(t.TempDir(), 1)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -166,7 +167,7 @@ func (r *runner) open() error {
 		r.disk.fail, r.disk.err, r.disk.n = fail.fail, fail.err, fail.n
 	}
 	for {
-		r.s, err = openOn(&disk{fault: r.disk.fault}, r.cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		r.s, err = openOn(&wal.Disk{Fault: r.disk.fault}, r.cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		if err == nil {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/clewtrace/clew/store/spool/pack"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -33,7 +34,7 @@ func TestNeedlesMissNothing(t *testing.T) {
 		}[i%8]})
 	}
 	writeBlock(t, path, traces)
-	b, err := openBlock(&disk{}, path, 1, func(_ string, offset int64, err error) { t.Errorf("offset %d: %v", offset, err) })
+	b, err := openBlock(&wal.Disk{}, path, 1, func(_ string, offset int64, err error) { t.Errorf("offset %d: %v", offset, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestDamagedNeedles(t *testing.T) {
 	sought := soughtBy([]trace.Cond{{Field: trace.FieldAttr, Key: "order", Op: trace.OpText, Value: trace.String("4711")}})
 	var reported []int64
 	open := func() *block {
-		b, err := openBlock(&disk{}, path, 1, func(_ string, offset int64, _ error) { reported = append(reported, offset) })
+		b, err := openBlock(&wal.Disk{}, path, 1, func(_ string, offset int64, _ error) { reported = append(reported, offset) })
 		if err != nil {
 			t.Fatal(err)
 		}

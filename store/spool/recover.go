@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -37,7 +38,7 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
-	w, err := openWAL(s.disk, s.walDir(), old.next, s.metrics.synced)
+	w, err := wal.Open(s.disk, s.walDir(), old.next, s.metrics.synced)
 	if err != nil {
 		return fmt.Errorf("data folder is not writable: %w", err)
 	}
@@ -61,7 +62,7 @@ func (s *Spool) recover() error {
 
 // openBlocks opens the blocks that count, deletes what a crash left behind, and returns the last log segment that is in blocks.
 func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
-	entries, err := s.disk.readDir(s.blockDir())
+	entries, err := s.disk.ReadDir(s.blockDir())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -71,7 +72,7 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 		path := filepath.Join(s.blockDir(), e.Name())
 		if strings.HasSuffix(e.Name(), tmpSuffix) {
 			s.log.Info("deleting a block that a crash left unfinished; its spans are in the log or in older blocks", "file", path)
-			if err := s.disk.remove(path); err != nil {
+			if err := s.disk.Remove(path); err != nil {
 				return nil, 0, err
 			}
 			continue
@@ -96,20 +97,20 @@ func (s *Spool) openBlocks() (blocks []*block, last uint64, err error) {
 		}
 	}
 	// A name that a crash left on its way to the disk must be there before what it stands for is deleted.
-	if err := s.disk.syncDir(s.blockDir()); err != nil {
+	if err := s.disk.SyncDir(s.blockDir()); err != nil {
 		return nil, 0, err
 	}
 	var errs []error
 	blocks = slices.DeleteFunc(blocks, func(b *block) bool {
 		if replaced[b.number] {
-			errs = append(errs, b.file.Close(), s.disk.remove(b.path))
+			errs = append(errs, b.file.Close(), s.disk.Remove(b.path))
 		}
 		return replaced[b.number]
 	})
 	for _, n := range broken {
 		path := blockPath(s.blockDir(), n)
 		if replaced[n] {
-			errs = append(errs, s.disk.remove(path))
+			errs = append(errs, s.disk.Remove(path))
 			continue
 		}
 		s.leftOut = true
@@ -130,7 +131,7 @@ const pieceBytes = 64 << 20
 
 // replay makes frozen fronts of the log segments after last. All cores work: at several segments at once, and on parts of large ones.
 func (s *Spool) replay(last uint64) (*replayed, error) {
-	entries, err := s.disk.readDir(s.walDir())
+	entries, err := s.disk.ReadDir(s.walDir())
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +139,14 @@ func (s *Spool) replay(last uint64) (*replayed, error) {
 	var work errgroup.Group
 	work.SetLimit(runtime.GOMAXPROCS(0))
 	for _, e := range entries { // in order of numbers
-		n, ok := segmentNumber(e.Name())
+		n, ok := wal.SegmentNumber(e.Name())
 		if !ok {
 			continue
 		}
-		path := segmentPath(s.walDir(), n)
+		path := wal.SegmentPath(s.walDir(), n)
 		out.next = max(out.next, n+1)
 		if n <= last { // a block has it (I3)
-			if err := s.disk.remove(path); err != nil {
+			if err := s.disk.Remove(path); err != nil {
 				return nil, errors.Join(err, work.Wait())
 			}
 			continue
@@ -177,7 +178,7 @@ const chunkBytes = 1 << 20
 
 // replaySegment reads a segment's records into heads, each by a goroutine of its own.
 func (s *Spool) replaySegment(path string, heads []*head) error {
-	f, err := s.disk.open(path)
+	f, err := s.disk.Open(path)
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -201,7 +202,7 @@ func (s *Spool) replaySegment(path string, heads []*head) error {
 		})
 	}
 	c := <-empty
-	bad, err := readSegment(f, st.Size(), func(offset int64, payload []byte) error {
+	bad, err := wal.ReadSegment(f, st.Size(), func(offset int64, payload []byte) error {
 		c.raw = append(c.raw, payload...)
 		c.ends, c.offsets = append(c.ends, len(c.raw)), append(c.offsets, offset)
 		if len(c.raw) >= chunkBytes {
@@ -228,7 +229,7 @@ func inFile(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// replayRecords appends records to a head. What is whole but no batch can only be damage that the checksum does not see.
+// replayRecords appends records to a head. What is whole but no batch can only be damage that the wal.Checksum does not see.
 func (s *Spool) replayRecords(path string, c *records, b *trace.Batch, h *head) {
 	lo := 0
 	for i, hi := range c.ends {
@@ -244,13 +245,13 @@ func (s *Spool) replayRecords(path string, c *records, b *trace.Batch, h *head) 
 }
 
 // reportLog reports damage in a segment.
-func (s *Spool) reportLog(path string, bad []damage) {
+func (s *Spool) reportLog(path string, bad []wal.Damage) {
 	for _, d := range bad {
-		if d.last {
+		if d.Last {
 			s.metrics.damaged.Inc()
-			s.log.Warn("log ends in a record that is not whole, and is left out: a crash cut it short, or it is damaged", "file", path, "offset", d.offset, "bytes", d.bytes)
+			s.log.Warn("log ends in a record that is not whole, and is left out: a crash cut it short, or it is damaged", "file", path, "offset", d.Offset, "bytes", d.Bytes)
 			continue
 		}
-		s.damaged(path, d.offset, trace.Errorf(trace.Corrupt, "log record of %d bytes is damaged", d.bytes))
+		s.damaged(path, d.Offset, trace.Errorf(trace.Corrupt, "log record of %d bytes is damaged", d.Bytes))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clewtrace/clew/store/census"
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -61,11 +62,11 @@ func (c *Config) Validate() error {
 // Spool is the store. Its methods may be called at the same time.
 type Spool struct {
 	cfg     Config
-	disk    *disk
+	disk    *wal.Disk
 	log     *slog.Logger
 	metrics *metrics
 	lock    *os.File
-	wal     *wal
+	wal     *wal.Log
 	limits  trace.Limits // of a replayed batch
 
 	mu         sync.RWMutex // of those who change what follows; who appends holds it to read
@@ -103,10 +104,10 @@ const maxFrozen = 2
 // Open opens the spool in a folder, which no other process may have open, and replays its log. It logs what it found.
 // The error says what is wrong with the folder.
 func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
-	return openOn(&disk{}, cfg, log, reg)
+	return openOn(&wal.Disk{}, cfg, log, reg)
 }
 
-func openOn(d *disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
+func openOn(d *wal.Disk, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Spool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func (s *Spool) acquire() error {
 // syncFolders makes the data folder itself durable (I1): it may have been made just now.
 func (s *Spool) syncFolders() error {
 	for _, dir := range []string{filepath.Dir(filepath.Clean(s.cfg.Dir)), s.cfg.Dir} {
-		if err := s.disk.syncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) { // the parent may be another's
+		if err := s.disk.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) { // the parent may be another's
 			return fmt.Errorf("make data folder: %w", err)
 		}
 	}
@@ -188,14 +189,14 @@ func (s *Spool) Append(ctx context.Context, b *trace.Batch) error {
 	if len(b.Spans) == 0 {
 		return nil
 	}
-	if len(b.Raw) > maxRecord {
-		return trace.Errorf(trace.TooLarge, "batch of %d bytes; at most %d can be stored", len(b.Raw), maxRecord)
+	if len(b.Raw) > wal.MaxRecord {
+		return trace.Errorf(trace.TooLarge, "batch of %d bytes; at most %d can be stored", len(b.Raw), wal.MaxRecord)
 	}
 	ticket, err := s.enqueue(ctx, b)
 	if err != nil {
 		return err
 	}
-	if err := s.wal.wait(ticket); err != nil {
+	if err := s.wal.Wait(ticket); err != nil {
 		s.mu.Lock()
 		if time.Now().After(s.fullUntil) {
 			s.log.Error("log cannot be written, refusing spans", "err", err)
@@ -221,7 +222,7 @@ func (s *Spool) enqueue(ctx context.Context, b *trace.Batch) (ticket uint64, err
 	f := s.state.Load().open
 	err = f.append(b) // first, so that the log gets no record that cannot be replayed
 	if err == nil {
-		ticket = s.wal.add(b.Raw)
+		ticket = s.wal.Add(b.Raw)
 		f.logged.Add(int64(len(b.Raw)))
 	}
 	full := s.isFull(f)
@@ -285,7 +286,7 @@ func (s *Spool) freeze() {
 	old := s.state.Load()
 	next := *old
 	next.open = newFront(old.open)
-	next.open.segment = s.wal.next()
+	next.open.segment = s.wal.Next()
 	next.frozen = append(append([]*front{}, old.frozen...), old.open)
 	s.state.Store(&next)
 	s.signal()
@@ -316,7 +317,7 @@ func (s *Spool) Close() error {
 	s.deleter.mu.Lock() // a deletion under way is finished; there is no other
 	defer s.deleter.mu.Unlock()
 	err := s.cutAll()
-	return errors.Join(err, s.wal.close(), s.lock.Close())
+	return errors.Join(err, s.wal.Close(), s.lock.Close())
 }
 
 // Stats says what the store holds.

@@ -50,7 +50,7 @@ func (s *Spool) crash() {
 	}
 	s.stop()
 	s.end.Wait()
-	_ = s.wal.close()
+	_ = s.wal.Close()
 	_ = s.lock.Close()
 }
 

@@ -1,4 +1,4 @@
-package spool
+package wal
 
 import (
 	"bytes"
@@ -8,10 +8,10 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// damage is a stretch of a segment that could not be read.
-type damage struct {
-	offset, bytes int64
-	last          bool // at the end: a record that was being written and never acknowledged, or one whose end is lost
+// Damage is a stretch of a segment that could not be read.
+type Damage struct {
+	Offset, Bytes int64
+	Last          bool // at the end: a record that was being written and never acknowledged, or one whose end is lost
 }
 
 // segmentReader reads a log segment through a window, so that a long one takes no more memory than a short one.
@@ -19,27 +19,27 @@ type segmentReader struct {
 	file io.Reader
 	left int64  // bytes of the file that are not in the window yet
 	at   int64  // where in the file the window begins
-	win  []byte // never longer than a record, or windowBytes
+	win  []byte // never longer than a record, or WindowBytes
 	buf  []byte // what win is part of
 }
 
-// windowBytes is how much is read at once.
-const windowBytes = 1 << 20
+// WindowBytes is how much is read at once.
+const WindowBytes = 1 << 20
 
-// readSegment calls fn with each whole record's offset and payload, which is valid during the call, and returns what was damaged. The
+// ReadSegment calls fn with each whole record's offset and payload, which is valid during the call, and returns what was damaged. The
 // error is of reading, or says that a later version of clew wrote the segment.
-func readSegment(file io.Reader, size int64, fn func(offset int64, payload []byte) error) ([]damage, error) {
+func ReadSegment(file io.Reader, size int64, fn func(offset int64, payload []byte) error) ([]Damage, error) {
 	r := &segmentReader{file: file, left: size}
-	if err := r.fill(segmentHeader); err != nil || len(r.win) < segmentHeader {
+	if err := r.fill(SegmentHeader); err != nil || len(r.win) < SegmentHeader {
 		return nil, err // too short: the crash came right after the file was made
 	}
-	if v, ok := headerVersion(segmentMagic, r.win); ok {
-		if v > segmentVersion {
-			return nil, trace.Errorf(trace.Corrupt, "log format %d; this version of clew reads up to %d", v, segmentVersion)
+	if v, ok := HeaderVersion(SegmentMagic, r.win); ok {
+		if v > SegmentVersion {
+			return nil, trace.Errorf(trace.Corrupt, "log format %d; this version of clew reads up to %d", v, SegmentVersion)
 		}
-		r.skip(segmentHeader)
+		r.skip(SegmentHeader)
 	}
-	var bad []damage
+	var bad []Damage
 	for {
 		n, err := r.record()
 		if err != nil {
@@ -56,7 +56,7 @@ func readSegment(file io.Reader, size int64, fn func(offset int64, payload []byt
 			bad = append(bad, d)
 			continue
 		}
-		if err := fn(r.at, r.win[recordHeader:n]); err != nil {
+		if err := fn(r.at, r.win[RecordHeader:n]); err != nil {
 			return bad, err
 		}
 		r.skip(n)
@@ -75,7 +75,7 @@ func (r *segmentReader) fill(n int) error {
 	}
 	if n > cap(r.win) {
 		if n > len(r.buf) {
-			r.buf = make([]byte, max(n+n/4, windowBytes))
+			r.buf = make([]byte, max(n+n/4, WindowBytes))
 		}
 		r.win = r.buf[:copy(r.buf, r.win)]
 	}
@@ -91,31 +91,31 @@ func (r *segmentReader) fill(n int) error {
 
 // record returns the length of the record at the start of the window, all of which is in it then, or 0 if there is none that is whole.
 func (r *segmentReader) record() (int, error) {
-	if err := r.fill(recordHeader); err != nil {
+	if err := r.fill(RecordHeader); err != nil {
 		return 0, err
 	}
-	if len(r.win) < recordHeader || string(r.win[:4]) != recordMagic {
+	if len(r.win) < RecordHeader || string(r.win[:4]) != recordMagic {
 		return 0, nil
 	}
-	n := recordHeader + int64(binary.LittleEndian.Uint32(r.win[4:]))
-	if n > recordHeader+maxRecord || n > int64(len(r.win))+r.left {
+	n := RecordHeader + int64(binary.LittleEndian.Uint32(r.win[4:]))
+	if n > RecordHeader+MaxRecord || n > int64(len(r.win))+r.left {
 		return 0, nil
 	}
 	if err := r.fill(int(n)); err != nil {
 		return 0, err
 	}
-	if recordSum(r.win[:n]) != binary.LittleEndian.Uint32(r.win[8:]) {
+	if recordSum(r.win[4:8], r.win[RecordHeader:n]) != binary.LittleEndian.Uint32(r.win[8:]) {
 		return 0, nil
 	}
 	return int(n), nil
 }
 
 // search moves on to the next whole record, or to the end, and returns what it went past.
-func (r *segmentReader) search() (damage, error) {
-	d := damage{offset: r.at}
+func (r *segmentReader) search() (Damage, error) {
+	d := Damage{Offset: r.at}
 	r.skip(1)
 	for {
-		if err := r.fill(recordHeader); err != nil {
+		if err := r.fill(RecordHeader); err != nil {
 			return d, err
 		}
 		i := bytes.Index(r.win, []byte(recordMagic))
@@ -125,7 +125,7 @@ func (r *segmentReader) search() (damage, error) {
 				continue
 			}
 			r.skip(len(r.win))
-			d.bytes, d.last = r.at-d.offset, true
+			d.Bytes, d.Last = r.at-d.Offset, true
 			return d, nil
 		}
 		r.skip(i)
@@ -134,7 +134,7 @@ func (r *segmentReader) search() (damage, error) {
 			return d, err
 		}
 		if n > 0 {
-			d.bytes = r.at - d.offset
+			d.Bytes = r.at - d.Offset
 			return d, nil
 		}
 		r.skip(1)

@@ -1,4 +1,4 @@
-package spool
+package wal
 
 import (
 	"errors"
@@ -6,36 +6,37 @@ import (
 	"os"
 )
 
-// disk is the file system as the store uses it. In tests its calls fail, and a crash may come between any two of them.
-type disk struct {
-	fault func(op, path string) error // asked before each call that can fail; nil: none does
+// Disk is the file system as the store uses it. In tests its calls fail, and a crash may come between any two of them.
+type Disk struct {
+	Fault func(op, path string) error // asked before each call that can fail; nil: none does
 }
 
-func (d *disk) ask(op, path string) error {
-	if d.fault == nil {
+func (d *Disk) ask(op, path string) error {
+	if d.Fault == nil {
 		return nil
 	}
-	if err := d.fault(op, path); err != nil {
+	if err := d.Fault(op, path); err != nil {
 		return &fs.PathError{Op: op, Path: path, Err: err}
 	}
 	return nil
 }
 
-// diskFile is an open file.
-type diskFile struct {
+// File is an open file.
+type File struct {
 	*os.File
-	disk *disk
+	disk *Disk
 }
 
-// open opens a file to read.
-func (d *disk) open(path string) (*diskFile, error) { return d.openFile(path, os.O_RDONLY) }
+// Open opens a file to read.
+func (d *Disk) Open(path string) (*File, error) { return d.OpenFile(path, os.O_RDONLY) }
 
-// create makes a file, or an empty one of what is there.
-func (d *disk) create(path string) (*diskFile, error) {
-	return d.openFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY)
+// Create makes a file, or an empty one of what is there.
+func (d *Disk) Create(path string) (*File, error) {
+	return d.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY)
 }
 
-func (d *disk) openFile(path string, flag int) (*diskFile, error) {
+// OpenFile opens a file with the flags of os.OpenFile, making it for its owner and group.
+func (d *Disk) OpenFile(path string, flag int) (*File, error) {
 	op := "open"
 	if flag&os.O_CREATE != 0 {
 		op = "create"
@@ -47,32 +48,35 @@ func (d *disk) openFile(path string, flag int) (*diskFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &diskFile{f, d}, nil
+	return &File{f, d}, nil
 }
 
-func (d *disk) remove(path string) error {
+// Remove deletes a file.
+func (d *Disk) Remove(path string) error {
 	if err := d.ask("remove", path); err != nil {
 		return err
 	}
 	return os.Remove(path)
 }
 
-func (d *disk) rename(from, to string) error {
+// Rename gives a file another name, which may be taken.
+func (d *Disk) Rename(from, to string) error {
 	if err := d.ask("rename", to); err != nil {
 		return err
 	}
 	return os.Rename(from, to)
 }
 
-func (d *disk) readDir(dir string) ([]os.DirEntry, error) {
+// ReadDir lists a folder, sorted by name.
+func (d *Disk) ReadDir(dir string) ([]os.DirEntry, error) {
 	if err := d.ask("readdir", dir); err != nil {
 		return nil, err
 	}
 	return os.ReadDir(dir)
 }
 
-// syncDir makes the names in a folder durable.
-func (d *disk) syncDir(dir string) error {
+// SyncDir makes the names in a folder durable.
+func (d *Disk) SyncDir(dir string) error {
 	if err := d.ask("syncdir", dir); err != nil {
 		return err
 	}
@@ -84,7 +88,7 @@ func (d *disk) syncDir(dir string) error {
 }
 
 // Write writes all of b. A call that fails in a test leaves half of it, as a full disk does.
-func (f *diskFile) Write(b []byte) (int, error) {
+func (f *File) Write(b []byte) (int, error) {
 	if err := f.disk.ask("write", f.Name()); err != nil {
 		n, _ := f.File.Write(b[:len(b)/2])
 		return n, err
@@ -93,7 +97,7 @@ func (f *diskFile) Write(b []byte) (int, error) {
 }
 
 // Sync makes the file's bytes durable.
-func (f *diskFile) Sync() error {
+func (f *File) Sync() error {
 	if err := f.disk.ask("sync", f.Name()); err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (f *diskFile) Sync() error {
 }
 
 // Truncate changes the file's size.
-func (f *diskFile) Truncate(size int64) error {
+func (f *File) Truncate(size int64) error {
 	if err := f.disk.ask("truncate", f.Name()); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (f *diskFile) Truncate(size int64) error {
 }
 
 // Seek sets where the next Write goes.
-func (f *diskFile) Seek(offset int64, whence int) (int64, error) {
+func (f *File) Seek(offset int64, whence int) (int64, error) {
 	if err := f.disk.ask("seek", f.Name()); err != nil {
 		return 0, err
 	}
@@ -117,7 +121,7 @@ func (f *diskFile) Seek(offset int64, whence int) (int64, error) {
 }
 
 // Read reads on.
-func (f *diskFile) Read(b []byte) (int, error) {
+func (f *File) Read(b []byte) (int, error) {
 	if err := f.disk.ask("read", f.Name()); err != nil {
 		return 0, err
 	}
@@ -125,7 +129,7 @@ func (f *diskFile) Read(b []byte) (int, error) {
 }
 
 // ReadAt reads at an offset.
-func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
+func (f *File) ReadAt(b []byte, offset int64) (int, error) {
 	if err := f.disk.ask("read", f.Name()); err != nil {
 		return 0, err
 	}
@@ -133,7 +137,7 @@ func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 }
 
 // Stat says how long the file is.
-func (f *diskFile) Stat() (os.FileInfo, error) {
+func (f *File) Stat() (os.FileInfo, error) {
 	if err := f.disk.ask("stat", f.Name()); err != nil {
 		return nil, err
 	}
@@ -141,18 +145,18 @@ func (f *diskFile) Stat() (os.FileInfo, error) {
 }
 
 // Close closes the file, also where it is to fail: a failed close leaves none open.
-func (f *diskFile) Close() error {
+func (f *File) Close() error {
 	return errors.Join(f.disk.ask("close", f.Name()), f.File.Close())
 }
 
-// fileHeader returns the 8 bytes that a file begins with. The version's complement follows it, so that a damaged byte is not
+// FileHeader returns the 8 bytes that a file begins with. The version's complement follows it, so that a damaged byte is not
 // taken for a version that is yet to come.
-func fileHeader(magic string, version byte) []byte {
+func FileHeader(magic string, version byte) []byte {
 	return append([]byte(magic), version, ^version, 0, 0)
 }
 
-// headerVersion returns the version in a header, or false when that is damaged.
-func headerVersion(magic string, h []byte) (version byte, ok bool) {
+// HeaderVersion returns the version in a header, or false when that is damaged.
+func HeaderVersion(magic string, h []byte) (version byte, ok bool) {
 	if len(h) < len(magic)+4 || string(h[:len(magic)]) != magic || h[4] != ^h[5] {
 		return 0, false
 	}
