@@ -76,22 +76,33 @@ func Fits(t *trace.Trace, span, attr int) error {
 
 var errTooLarge = trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
 
-// List collects the parts of an answer within MaxBytes.
+// List collects the elements of a JSON array within MaxBytes.
 type List struct {
-	Parts []json.RawMessage
+	parts [][]byte
 	bytes int
 }
 
-// NewList returns an empty list.
-func NewList() *List { return &List{Parts: []json.RawMessage{}} }
-
-// Add adds a part, or returns an error of kind TooLarge.
-func (l *List) Add(part json.RawMessage) error {
-	if l.bytes += len(part); l.bytes > MaxBytes {
+// Add adds an element, or returns an error of kind TooLarge.
+func (l *List) Add(part []byte) error {
+	if l.bytes+len(part) > MaxBytes {
 		return errTooLarge
 	}
-	l.Parts = append(l.Parts, part)
+	l.bytes += len(part)
+	l.parts = append(l.parts, part)
 	return nil
+}
+
+// JSON returns the array with text before and after it, for Answer.Raw: encoding/json would read all of it again.
+func (l *List) JSON(before, after string) []byte {
+	out := append(make([]byte, 0, len(before)+l.bytes+len(l.parts)+len(after)+2), before...)
+	out = append(out, '[')
+	for i, p := range l.parts {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, p...)
+	}
+	return append(append(out, ']'), after...)
 }
 
 // Handler answers a request, or returns an error whose kind says why not.

@@ -2,7 +2,9 @@
 package jaeger
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,7 +47,12 @@ func indented(h api.Handler) api.Handler {
 	return func(r *http.Request) (api.Answer, error) {
 		a, err := h(r)
 		if v := r.FormValue("prettyPrint"); err == nil && v != "" && v != "false" {
-			a.Raw, err = json.MarshalIndent(a.Value, "", "    ")
+			if a.Raw == nil {
+				a.Raw, err = json.Marshal(a.Value)
+			}
+			var out bytes.Buffer
+			err = errors.Join(err, json.Indent(&out, a.Raw, "", "    "))
+			a.Raw = out.Bytes()
 		}
 		return a, err
 	}
@@ -134,11 +141,11 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := api.NewList()
+	out := &api.List{}
 	if err := add(out, t, raw); err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Value: body{Data: out.Parts}}, nil
+	return framed(out, nil), nil
 }
 
 // isRaw reports whether the spans are wanted as they came, nothing mended.
@@ -165,11 +172,19 @@ func add(out *api.List, t *trace.Trace, raw bool) error {
 	if err := api.Fits(t, spanBytes, attrBytes); err != nil {
 		return err
 	}
-	b, err := json.Marshal(wire.Encode(t, raw))
+	const spanBytes = 2048 // about
+	j := wire.Encode(t, raw)
+	return out.Add(j.AppendJSON(make([]byte, 0, spanBytes*len(t.Spans))))
+}
+
+// framed returns traces in the frame of all answers.
+func framed(traces *api.List, errs []errorBody) api.Answer {
+	rest, err := json.Marshal(body{Errors: errs})
 	if err != nil { // numbers and text alone
 		panic(err)
 	}
-	return out.Add(b)
+	const before = `{"data":`
+	return api.Answer{Raw: traces.JSON(before, strings.TrimPrefix(string(rest), before+"null"))}
 }
 
 func (a *API) search(r *http.Request) (api.Answer, error) {
@@ -187,15 +202,15 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := api.NewList()
+	out := &api.List{}
 	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return add(out, t, raw) }); err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Value: body{Data: out.Parts}}, nil
+	return framed(out, nil), nil
 }
 
 func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {
-	out := api.NewList()
+	out := &api.List{}
 	var errs []errorBody
 	asked := map[trace.ID]bool{}
 	for _, s := range ids {
@@ -219,5 +234,5 @@ func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error)
 			}
 		}
 	}
-	return api.Answer{Value: body{Data: out.Parts, Errors: errs}}, nil
+	return framed(out, errs), nil
 }

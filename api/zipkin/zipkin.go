@@ -194,7 +194,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 	case len(ids) == 1:
 		return api.Answer{}, trace.Errorf(trace.Invalid, "Use /api/v2/trace/{traceId} endpoint to retrieve a single trace")
 	}
-	out := api.NewList()
+	out := &api.List{}
 	seen := map[trace.ID]bool{}
 	for _, s := range ids {
 		id, err := parseID(s)
@@ -216,7 +216,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 			return api.Answer{}, err
 		}
 	}
-	return api.Answer{Value: out.Parts}, nil
+	return api.Answer{Raw: out.JSON("", "")}, nil
 }
 
 func (a *API) traces(r *http.Request) (api.Answer, error) {
@@ -227,11 +227,11 @@ func (a *API) traces(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := api.NewList()
+	out := &api.List{}
 	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return out.Add(wire.EncodeTrace(t)) }); err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Value: out.Parts}, nil
+	return api.Answer{Raw: out.JSON("", "")}, nil
 }
 
 func serviceIs(name string) trace.Cond {
