@@ -132,8 +132,18 @@ func (c *Counter) Numbers(k *Key, typ trace.ValueType, rows []uint64, n uint64) 
 			k.Hash(typ, raw[:])
 		}
 	}
+	room := maxValues
+	if len(c.nums) == maxNumbers {
+		room = maxSamples // such as durations: that many new values from each column would be sorted out again and again
+	}
 	for v, n := range c.nums {
-		k.number(typ, v, n)
+		if room--; room >= 0 || n > uint64(len(rows)/maxValues) {
+			k.number(typ, v, n)
+			continue
+		}
+		var raw [8]byte
+		binary.BigEndian.PutUint64(raw[:], v)
+		k.Hash(typ, raw[:])
 	}
 	c.estimate(k, len(rows), len(c.nums))
 }
