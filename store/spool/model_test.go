@@ -54,6 +54,8 @@ var kinds = []kind{
 	{"crash", 4, (*runner).crash},
 	{"expire", 2, (*runner).expire},   // of a clock that goes forth and back
 	{"squeeze", 1, (*runner).squeeze}, // expire by bytes
+	{"delete", 3, (*runner).delete},
+	{"purge", 2, (*runner).purge},
 	{"break", 3, (*runner).breakDown},
 }
 
@@ -101,9 +103,10 @@ type runner struct {
 	lies  bool
 	disk  *volatile
 	s     *Spool
-	all   spanSet // what must be there, and nothing else
-	gone  spanSet // what expired
-	dirty bool    // something expired may come back: a fault or a crash undid its removal
+	all   spanSet           // what must be there, and nothing else
+	gone  spanSet           // what expired
+	dead  map[trace.ID]bool // what was deleted, and never comes back
+	dirty bool              // something expired may come back: a fault or a crash undid its removal
 	asked int
 }
 
@@ -117,7 +120,7 @@ func runSteps(dir string, steps []step, lies bool) (at int, err error) {
 	if len(steps) > 0 && steps[0].seed%2 == 0 {
 		cfg.groupSpans = 40 // blocks have several groups, and merges copy them
 	}
-	r := &runner{dir: dir, cfg: cfg, lies: lies, all: spanSet{}, gone: spanSet{}}
+	r := &runner{dir: dir, cfg: cfg, lies: lies, all: spanSet{}, gone: spanSet{}, dead: map[trace.ID]bool{}}
 	defer func() {
 		if r.s != nil {
 			r.s.crash()
@@ -159,7 +162,7 @@ func (r *runner) open() error {
 		r.dirty = r.dirty || ever
 	}
 	var err error
-	if r.disk, err = newVolatile(filepath.Join(r.dir, "side", fmt.Sprint(r.lives)), filepath.Join(r.cfg.Dir, "wal"), filepath.Join(r.cfg.Dir, "blocks")); err != nil {
+	if r.disk, err = newVolatile(filepath.Join(r.dir, "side", fmt.Sprint(r.lives)), r.cfg.Dir, filepath.Join(r.cfg.Dir, "wal"), filepath.Join(r.cfg.Dir, "blocks")); err != nil {
 		return err
 	}
 	r.disk.lies = r.lies
@@ -276,7 +279,9 @@ func (r *runner) store(spans []trace.Span) error {
 		r.s.signal()
 	}
 	for i := range spans {
-		r.all.add(spans[i])
+		if !r.dead[spans[i].TraceID] { // too late
+			r.all.add(spans[i])
+		}
 	}
 	return nil
 }
@@ -351,7 +356,7 @@ func (r *runner) resolve(may spanSet) error {
 			return err
 		}
 		for key, s := range may[id] {
-			if slices.Contains(got, key) {
+			if slices.Contains(got, key) && !r.dead[id] {
 				r.all.add(s)
 			}
 		}
@@ -488,6 +493,42 @@ func (r *runner) squeeze(seed uint64) error {
 		return err
 	}
 	return r.lost(newest + 1)
+}
+
+// delete deletes some traces: at once from all answers, and for good.
+func (r *runner) delete(seed uint64) error {
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	var ids []trace.ID
+	for range 1 + rnd.IntN(3) {
+		ids = append(ids, modelID(rnd.IntN(modelTraces)))
+	}
+	for {
+		_, err := r.s.Delete(testContext, ids)
+		if err == nil {
+			break
+		}
+		if trace.KindOf(err) != trace.Busy {
+			return err
+		}
+	}
+	for _, id := range ids {
+		r.dead[id] = true
+		delete(r.all, id)
+		delete(r.gone, id)
+	}
+	return r.checkAll()
+}
+
+// purge waits until the bytes of deleted traces are gone from the disk.
+func (r *runner) purge(uint64) error {
+	x := &r.s.deleter
+	x.mu.Lock()
+	x.due = time.Now()
+	x.mu.Unlock()
+	if err := r.until("purging", r.s.rested); err != nil {
+		return err
+	}
+	return r.checkAll()
 }
 
 func (r *runner) breakDown(seed uint64) error {

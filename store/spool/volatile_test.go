@@ -37,7 +37,7 @@ func newVolatile(side string, dirs ...string) (*volatile, error) {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
+		entries, err := files(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -51,6 +51,12 @@ func newVolatile(side string, dirs ...string) (*volatile, error) {
 		}
 	}
 	return v, nil
+}
+
+// files returns what lies in a folder, but for other folders and the lock.
+func files(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	return slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.IsDir() || e.Name() == "LOCK" }), err
 }
 
 // fault is asked before each call.
@@ -73,6 +79,7 @@ func (v *volatile) fault(op, path string) error {
 	case "truncate": // to a size that is synced already
 	case "rename":
 		v.synced[path] = v.synced[path+tmpSuffix]
+		return v.keep(path) // what has the name now
 	case "remove":
 		return v.keep(path)
 	case "syncdir":
@@ -81,7 +88,7 @@ func (v *volatile) fault(op, path string) error {
 				delete(v.names, name)
 			}
 		}
-		entries, err := os.ReadDir(path)
+		entries, err := files(path)
 		if err != nil {
 			return err
 		}
@@ -138,7 +145,7 @@ func (v *volatile) losePower(r *rand.Rand, from, to string) error {
 		if err := os.MkdirAll(filepath.Join(to, rel), 0o750); err != nil {
 			return err
 		}
-		entries, err := os.ReadDir(dir)
+		entries, err := files(dir)
 		if err != nil {
 			return err
 		}
