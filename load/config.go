@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -18,6 +19,7 @@ type Config struct {
 	Rate        float64       // spans a second of all connections; 0: as fast as possible
 	Spans       int64         // stop after about so many spans; 0: never
 	Duration    time.Duration // stop after this time; 0: never
+	From, Until time.Time     // spread Spans over this time, as if they had been sent then; zero: the spans are of now
 	Seed        uint64
 	Timeout     time.Duration // for the answer to one request
 	Patience    time.Duration // how long a request is sent again before it counts as failed
@@ -48,6 +50,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("spans is %d; want 0, for no end, or more", c.Spans)
 	case c.Duration < 0:
 		return fmt.Errorf("duration is %s; want 0, for no end, or more", c.Duration)
+	case !c.From.IsZero() && (c.Spans == 0 || !c.Until.After(c.From)):
+		return errors.New("a time in the past needs a number of spans, and an end behind its start")
 	case c.Timeout <= 0 || c.Patience < 0:
 		return fmt.Errorf("timeout is %s and patience %s; want more than 0", c.Timeout, c.Patience)
 	}

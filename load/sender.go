@@ -140,13 +140,24 @@ func (s *Sender) stream(ctx, hard context.Context, l line) {
 			return
 		}
 		var made Made
-		body, made = l.gen.Request(body[:0], batch, time.Now())
+		body, made = l.gen.Request(body[:0], batch, s.moment())
 		s.pace.spent(made.Spans - batch)
 		if !s.claim(made, len(body)) {
 			return
 		}
 		s.send(ctx, hard, request{l, body, int64(made.Spans)})
 	}
+}
+
+// moment returns of when the next request's spans are.
+func (s *Sender) moment() time.Time {
+	if s.cfg.From.IsZero() {
+		return time.Now()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent := float64(min(s.report.Spans, s.cfg.Spans)) / float64(s.cfg.Spans)
+	return s.cfg.From.Add(time.Duration(sent * float64(s.cfg.Until.Sub(s.cfg.From))))
 }
 
 func (s *Sender) enough() bool {

@@ -340,3 +340,27 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestHistory holds that spans are spread over a time in the past, in order.
+func TestHistory(t *testing.T) {
+	cfg := Default()
+	cfg.Spans, cfg.From = 1000, time.Unix(1_700_000_000, 0)
+	cfg.Until = cfg.From.Add(10 * time.Hour)
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSender(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for spans, want := range map[int64]time.Duration{0: 0, 500: 5 * time.Hour, 1000: 10 * time.Hour, 1001: 10 * time.Hour} {
+		s.report.Spans = spans
+		if got := s.moment().Sub(cfg.From); got != want {
+			t.Errorf("after %d spans: %v; want %v", spans, got, want)
+		}
+	}
+	cfg.Spans = 0
+	if err := cfg.Validate(); err == nil {
+		t.Error("a time without an end of spans is valid")
+	}
+}

@@ -23,6 +23,7 @@ the time is over or enough is sent. Ends with status 1 if a span was not accepte
   clew load                                        # 1,000 spans a second to 127.0.0.1:4317
   clew load --protocol http --rate 20k --duration 1m
   clew load --rate 0 --spans 5M --connections 4    # as fast as the server takes them
+  clew load --rate 0 --spans 5M --history 72h      # the same, of three days
 
 `
 
@@ -36,6 +37,7 @@ func runLoad(ctx context.Context, args []string) error {
 	fs.Var((*spanRate)(&cfg.Rate), "rate", "spans a second, such as `20k`; 0 for as fast as possible")
 	fs.Var((*spanCount)(&cfg.Spans), "spans", "stop after about so many, such as `2M`; 0 for never")
 	fs.DurationVar(&cfg.Duration, "duration", 0, "stop after this `time`; 0 for never")
+	history := fs.Duration("history", 0, "spread --spans over this `time` up to now, as if they had been sent then; 0: they are of now")
 	fs.IntVar(&cfg.Connections, "connections", cfg.Connections, "`number` of requests under way at the same time")
 	fs.IntVar(&cfg.Batch, "batch", cfg.Batch, "`spans` in a request, about")
 	fs.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "`number` from which the traces are made: other numbers, other shops")
@@ -43,6 +45,10 @@ func runLoad(ctx context.Context, args []string) error {
 	fs.DurationVar(&cfg.Patience, "patience", cfg.Patience, "`time` for which a request that the server cannot take now is sent again")
 	if err := parseFlags(fs, loadExample, args); err != nil {
 		return err
+	}
+	if *history > 0 {
+		cfg.Until = time.Now()
+		cfg.From = cfg.Until.Add(-*history)
 	}
 	s, err := load.NewSender(cfg)
 	if err != nil {
