@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -110,6 +109,11 @@ func (r ingestRun) send(ctx context.Context, o *options, address string) (load.R
 	cfg := load.Default()
 	cfg.Endpoint, cfg.Protocol, cfg.Compression = address, r.protocol, r.compression
 	cfg.Rate, cfg.Spans, cfg.Connections = 0, o.spans, 4
+	return sendAll(ctx, cfg)
+}
+
+// sendAll sends a load of which nothing may be lost.
+func sendAll(ctx context.Context, cfg load.Config) (load.Report, error) {
 	s, err := load.NewSender(cfg)
 	if err != nil {
 		return load.Report{}, err
@@ -124,28 +128,15 @@ func (r ingestRun) send(ctx context.Context, o *options, address string) (load.R
 
 // measureWalk runs this program as the server that only reads and indexes.
 func (r ingestRun) measureWalk(ctx context.Context, o *options) (*ingested, error) {
-	self, err := os.Executable()
+	w, err := startWalk()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "walk")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	var address string
-	_, err = fmt.Fscanln(out, &address)
 	got := &ingested{}
-	if err == nil {
-		got.Report, err = r.send(ctx, o, address)
-	}
-	got.peak = memory(cmd.Process.Pid, "VmHWM")
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait() // killed
-	got.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	got.Report, err = r.send(ctx, o, w.address)
+	got.peak = memory(w.cmd.Process.Pid, "VmHWM")
+	w.stop()
+	got.cpu = w.cmd.ProcessState.UserTime() + w.cmd.ProcessState.SystemTime()
 	return got, err
 }
 

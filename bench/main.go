@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options is what a run is told.
@@ -25,6 +26,12 @@ type options struct {
 	only   string // names of ingest runs contain this
 	memory bool   // also the steady run
 	ask    string // a data folder that is asked, instead of all else
+
+	grow     string        // sizes at which the store is measured as it grows, instead of all else
+	soak     time.Duration // how long the store is watched at a steady rate, instead of all else
+	flames   bool          // draw where the CPU's time goes, instead of all else
+	pictures string        // folder for pictures
+	peer     peer          // another server, measured instead of all else
 }
 
 func main() {
@@ -42,6 +49,11 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "ingest runs whose name contains this `text` alone; implies -write=")
 	flag.BoolVar(&o.memory, "steady", true, "measure memory at a steady 20,000 spans/s, too")
 	flag.StringVar(&o.ask, "ask", "", "ask the questions of this data `folder` alone")
+	flag.StringVar(&o.grow, "grow", "", "store more and more spans of a month, and measure at these `sizes`, such as 1M,10M,100M")
+	flag.DurationVar(&o.soak, "soak", 0, "watch memory, goroutines and open files for this `time` at 20,000 spans/s")
+	flag.BoolVar(&o.flames, "flames", false, "draw where the CPU's time goes while spans arrive, as flame graphs")
+	flag.StringVar(&o.pictures, "pictures", "docs/images", "`folder` that gets the pictures of -grow, -soak and -flames; empty: none")
+	o.peer.flags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, &o)
@@ -62,6 +74,14 @@ func run(ctx context.Context, o *options) error {
 		table, err := queryTable(ctx, o, o.ask)
 		fmt.Print(table)
 		return err
+	}
+	for _, other := range []struct {
+		wanted bool
+		run    func(context.Context, *options, string) error
+	}{{o.grow != "", grow}, {o.soak > 0, soak}, {o.flames, flames}, {o.peer.command != "", measurePeer}} {
+		if other.wanted {
+			return other.run(ctx, o, filepath.Join(dir, "data"))
+		}
 	}
 	var report strings.Builder
 	report.WriteString(machine())

@@ -44,11 +44,11 @@ func queryTable(ctx context.Context, o *options, dir string) (string, error) {
 	b.WriteString("| question | CPU-ms | p50 | p99 | bytes of answer |\n|---|--:|--:|--:|--:|\n")
 	for _, q := range questions {
 		fmt.Fprintln(os.Stderr, "query:", q.name)
-		row, err := ask(ctx, s, q)
+		got, err := measure(ctx, s, q)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", q.name, err)
 		}
-		b.WriteString(row)
+		b.WriteString(got.row(q.name))
 	}
 	fmt.Fprintf(&b, "\nMemory after the queries: %d MB.\n\n", memory(s.PID(), "VmRSS")>>20)
 	return b.String(), s.Stop()
@@ -159,34 +159,50 @@ func sample(ctx context.Context, base string) (ids, orders []string, err error) 
 	return ids, orders, nil
 }
 
-// ask asks a question many times, one after the other, and returns its row of the table.
-func ask(ctx context.Context, s *testkit.Server, q query) (string, error) {
-	base := s.URL("query")
+// asked is what a question cost the server, and how long the answers took.
+type asked struct {
+	cpu   float64 // ms
+	took  []time.Duration
+	bytes int
+}
+
+func (a *asked) quantile(q float64) time.Duration { return a.took[int(float64(len(a.took)-1)*q)] }
+
+// measure asks a question many times, one after the other.
+func measure(ctx context.Context, s *testkit.Server, q query) (*asked, error) {
+	return measureAt(ctx, s.URL("query"), s.PID(), q)
+}
+
+func measureAt(ctx context.Context, base string, pid int, q query) (*asked, error) {
 	if _, err := get(ctx, base+q.paths[0]); err != nil { // the first one may have to open files
-		return "", err
+		return nil, err
 	}
-	before, err := cpuTime(s.PID())
+	before, err := cpuTime(pid)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var took []time.Duration
-	bytes := 0
+	a := &asked{}
 	begin := time.Now()
 	for i := 0; i < queryRounds && (i < 20 || time.Since(begin) < queryTime); i++ {
 		at := time.Now()
 		body, err := get(ctx, base+q.paths[i%len(q.paths)])
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		took = append(took, time.Since(at))
-		bytes += len(body)
+		a.took = append(a.took, time.Since(at))
+		a.bytes += len(body)
 	}
-	after, err := cpuTime(s.PID())
+	after, err := cpuTime(pid)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	slices.Sort(took)
-	n := len(took)
-	cpu := float64((after - before).Microseconds()) / 1000 / float64(n)
-	return fmt.Sprintf("| %s | **%.2f** | %s | %s | %s |\n", q.name, cpu, took[n/2].Round(10*time.Microsecond), took[n*99/100].Round(10*time.Microsecond), thousands(float64(bytes/n))), nil
+	slices.Sort(a.took)
+	a.cpu = float64((after - before).Microseconds()) / 1000 / float64(len(a.took))
+	a.bytes /= len(a.took)
+	return a, nil
+}
+
+// row returns a question's row of the table.
+func (a *asked) row(name string) string {
+	return fmt.Sprintf("| %s | **%.2f** | %s | %s | %s |\n", name, a.cpu, a.quantile(0.5).Round(10*time.Microsecond), a.quantile(0.99).Round(10*time.Microsecond), thousands(float64(a.bytes)))
 }

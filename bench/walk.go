@@ -5,10 +5,46 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
+	"os"
+	"os/exec"
 	"sync"
 
+	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/trace"
 )
+
+// walker is this program, run as the server that only reads and indexes.
+type walker struct {
+	cmd     *exec.Cmd
+	address string
+}
+
+func startWalk() (*walker, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	w := &walker{cmd: exec.Command(self, "walk")}
+	w.cmd.SysProcAttr = testkit.Child()
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fscanln(out, &w.address); err != nil {
+		w.stop()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *walker) stop() {
+	_ = w.cmd.Process.Kill()
+	_ = w.cmd.Wait() // killed
+}
 
 // walkServer takes OTLP/HTTP requests, reads and indexes them, and forgets them: what no store can do without. It prints its address.
 func walkServer() error {
@@ -22,7 +58,9 @@ func walkServer() error {
 		batch trace.Batch
 	}
 	pool := sync.Pool{New: func() any { return &buffers{} }}
-	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/v1/traces", func(w http.ResponseWriter, r *http.Request) {
 		b := pool.Get().(*buffers)
 		defer pool.Put(b)
 		if n := int(r.ContentLength); cap(b.raw) < n {
@@ -38,5 +76,6 @@ func walkServer() error {
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-protobuf")
-	}))
+	})
+	return http.Serve(l, mux)
 }
