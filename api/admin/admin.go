@@ -1,4 +1,4 @@
-// Package admin answers on the admin port: is the process alive, is it ready, what does it count; and there traces are deleted.
+// Package admin answers on the admin port: is the process alive, is it ready, what does it count; and there traces are deleted and backups read.
 package admin
 
 import (

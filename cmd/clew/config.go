@@ -41,7 +41,7 @@ func (c *config) settings() settings {
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
 		{key: "listen.zipkin", help: "Zipkin: spans and its read API", value: &address{&c.zipkin}},
 		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
-		{key: "listen.admin", help: "health and metrics", value: &address{&c.admin}},
+		{key: "listen.admin", help: "health, metrics, backups", value: &address{&c.admin}},
 		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},
 		{key: "store.retention", help: "how long spans are kept; 0: for ever", value: &duration{&c.store.Retention}},
 		{key: "store.retention_bytes", help: "blocks may take this much, then the oldest go; 0: no limit", value: &size{&c.store.RetentionBytes}},

@@ -23,6 +23,8 @@ var commands = []command{
 	{"serve", "receive, store, answer and show spans", runServe},
 	{"demo", "a backend and a small shop that sends it traces", runDemo},
 	{"load", "send generated traces at a given rate", runLoad},
+	{"backup", "copy a running server's data to a folder, what is new of it", runBackup},
+	{"restore", "make a data folder of a backup", runRestore},
 	{"inspect", "show what takes the room in blocks and log segments", runInspect},
 	{"delete", "delete traces of a running server, by ID or by search", runDelete},
 	{"version", "print the version", runVersion},

@@ -110,6 +110,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	engine := query.New(store)
 	gate := api.NewGate(c.queries, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
+	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
 	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits { return c.limits(store.Deleted()) }}
 
@@ -199,6 +200,16 @@ func ignore(err, expected error) error {
 		return nil
 	}
 	return err
+}
+
+// snapshot returns the store's files in the admin port's terms.
+func snapshot(ctx context.Context, store *spool.Spool) ([]admin.File, error) {
+	files, err := store.Snapshot(ctx)
+	out := make([]admin.File, len(files))
+	for i, f := range files {
+		out[i] = admin.File(f)
+	}
+	return out, err
 }
 
 func shut(s *http.Server) { _ = s.Close() }

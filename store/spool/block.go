@@ -70,6 +70,7 @@ type block struct {
 	size   int64
 	file   *wal.File
 	footer Footer
+	id     string // of the footer, which has the checksums of all spans
 	filter pack.Filter
 	report func(path string, offset int64, err error)
 	hurt   atomic.Bool // something in a group is damaged: what is whole must not be merged away from it (I8)
@@ -215,7 +216,7 @@ func (b *block) footerOf(t []byte, end int64) error {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return &trace.Error{Kind: trace.Corrupt, Msg: "broken footer", Err: err}
 	}
-	b.footer = f
+	b.footer, b.id = f, fileID(raw)
 	return nil
 }
 
