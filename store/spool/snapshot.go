@@ -34,8 +34,8 @@ func (s *Spool) Snapshot(ctx context.Context) ([]File, error) {
 		defer s.mu.Unlock()
 		s.cutDone.Broadcast()
 	})()
-	last := s.state.Load().head.segment
-	if !s.closed && s.state.Load().head.spans() > 0 {
+	last := s.state.Load().open.segment
+	if !s.closed && s.state.Load().open.spans() > 0 {
 		s.freeze()
 	}
 	for {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -111,7 +112,7 @@ func countSpans(t testing.TB, s *Spool) int64 {
 
 // TestSnapshotCannot asks for a snapshot that cannot be: blocks cannot be written, or the store is closed.
 func TestSnapshotCannot(t *testing.T) {
-	full := &disk{fault: func(op, path string) error {
+	full := &wal.Disk{Fault: func(op, path string) error {
 		if op == "create" && strings.HasSuffix(path, blockSuffix+tmpSuffix) {
 			return syscall.ENOSPC
 		}
