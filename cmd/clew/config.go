@@ -48,6 +48,8 @@ func (c *config) settings() settings {
 		{key: "store.head_bytes", help: "spans in memory, about, before a block is made of them", value: &size{&c.store.HeadBytes}},
 		{key: "store.head_age", help: "age of spans in memory before a block is made of them", value: &duration{&c.store.HeadAge}},
 		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: &number{&c.store.BlockSpans}},
+		{key: "store.merge_cpu", help: "merging may take this much of one core, in per cent", value: &integer{&c.store.MergeCPU, 1, 100}},
+		{key: "store.merge_rate", help: "merging may read and write this much a second; 0: no limit", value: &size{&c.store.MergeRate}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
 		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},

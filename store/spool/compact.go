@@ -118,7 +118,7 @@ func (s *Spool) merge(ctx context.Context, from []*block) ([]*block, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
 	m := &merger{
-		ctx: ctx, from: from, reader: newReader(z, nil), large: s.cfg.groupSpans / 2,
+		pace: s.newPace(ctx), from: from, reader: newReader(z, nil), large: s.cfg.groupSpans / 2,
 		deleted: s.state.Load().deleted, thinned: map[*block]bool{},
 	}
 	if err := m.survey(); err != nil {
@@ -155,7 +155,7 @@ func (s *Spool) merge(ctx context.Context, from []*block) ([]*block, error) {
 
 // merger reads the groups of several blocks.
 type merger struct {
-	ctx    context.Context
+	pace   *pace
 	from   []*block
 	reader *reader
 	large  int       // spans of a group that would hardly get better by being put together with others
@@ -179,11 +179,11 @@ func (m *merger) survey() error {
 	byID := map[trace.ID]seen{}
 	for _, b := range m.from {
 		for k := range b.footer.Groups {
-			if err := m.ctx.Err(); err != nil {
-				return err
-			}
 			h, err := b.groupHeader(k, m.reader.z)
 			if err != nil {
+				return err
+			}
+			if err := m.pace.step(b.footer.Groups[k].Header.Length); err != nil {
 				return err
 			}
 			n := len(groups)
@@ -229,7 +229,7 @@ func (m *merger) survey() error {
 // copyWhole copies groups as they are, having checked every byte (I8).
 func (m *merger) copyWhole(w *blockWriter) error {
 	for _, at := range m.whole {
-		if err := m.ctx.Err(); err != nil {
+		if err := m.pace.step(2 * at.info().Length); err != nil {
 			return err
 		}
 		h, raw, err := at.block.groupBytes(at.index, m.reader.z)
@@ -265,14 +265,16 @@ func (m *merger) copyWhole(w *blockWriter) error {
 
 // rewrite writes the traces that are left.
 func (m *merger) rewrite(w *blockWriter) error {
+	written := w.at
 	for places := m.places; len(places) > 0; {
 		n := 1
 		for n < len(places) && places[n].id == places[0].id {
 			n++
 		}
-		if err := m.ctx.Err(); err != nil {
+		if err := m.pace.step(2 * (w.at - written)); err != nil {
 			return err
 		}
+		written = w.at
 		spans, err := m.spans(places[:n])
 		if err != nil {
 			return err

@@ -28,6 +28,8 @@ type Config struct {
 	HeadBytes      int64         // memory of a head, about, at which it is cut to a block
 	HeadAge        time.Duration // age at which a head is cut, however small
 	BlockSpans     int64         // blocks are merged up to this many spans
+	MergeCPU       int           // merging may take this much of one core, in per cent
+	MergeRate      int64         // merging may read and write this many bytes a second; 0: no limit
 
 	groupSpans int // instead of the constant, for tests
 }
@@ -37,6 +39,7 @@ func Default() Config {
 	return Config{
 		Dir: "./clew-data", Retention: 7 * 24 * time.Hour,
 		HeadBytes: 128 << 20, HeadAge: 10 * time.Minute, BlockSpans: 8 << 20,
+		MergeCPU: 50, MergeRate: 64 << 20,
 	}
 }
 
@@ -53,6 +56,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("head_bytes: is %d; want 64 KiB to 2 GiB", c.HeadBytes)
 	case c.HeadAge < time.Second:
 		return fmt.Errorf("head_age: is %v; want 1s or more", c.HeadAge)
+	case c.MergeCPU < 1 || c.MergeCPU > 100:
+		return fmt.Errorf("merge_cpu: is %d; want 1 to 100 (per cent of a core)", c.MergeCPU)
+	case c.MergeRate < 0 || c.MergeRate > 0 && c.MergeRate < 1<<20:
+		return fmt.Errorf("merge_rate: is %d; want 0 (no limit), or 1 MiB or more a second", c.MergeRate)
 	case c.BlockSpans < groupSpans:
 		return fmt.Errorf("block_spans: is %d; want %d or more", c.BlockSpans, groupSpans)
 	}

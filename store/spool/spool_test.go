@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,7 @@ func open(t testing.TB, cfg Config) *Spool {
 func testConfig(t testing.TB) Config {
 	cfg := Default()
 	cfg.Dir = t.TempDir()
+	cfg.MergeCPU, cfg.MergeRate = 100, 0
 	return cfg
 }
 
@@ -460,6 +462,49 @@ func TestMergeCopiesGroups(t *testing.T) {
 	for _, sc := range scans(m.r) {
 		want.checkScan(t, s, sc)
 	}
+}
+
+// Who appends does not wait for a merge: fronts are cut between its steps.
+func TestCutDuringMerge(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.MergeRate = 1 << 20
+	cfg.groupSpans = 100
+	s := open(t, cfg)
+	m, want := newMaker(12), model{}
+	fill := func() {
+		spans := m.trace(50)
+		spans[0].Attrs = append(spans[0].Attrs, trace.Attr{Key: "noise", Value: trace.Bytes(noise(m.r, 3<<20))})
+		appendSpans(t, s, spans)
+		want.add(spans)
+		s.cutNow(t)
+	}
+	for range mergeBlocks {
+		fill()
+	}
+	merging := func() bool {
+		files, err := filepath.Glob(filepath.Join(s.blockDir(), "*"+tmpSuffix))
+		return err == nil && len(files) > 0
+	}
+	for deadline := time.Now().Add(time.Minute); !merging(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no merge begins")
+		}
+	}
+	for range 3 { // of the 25 MB that the merge moves, it may move 1 MiB a second
+		fill()
+	}
+	if !merging() {
+		t.Error("the merge was not held to its pace")
+	}
+	want.check(t, s)
+}
+
+func noise(r *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
 }
 
 func TestRetention(t *testing.T) {
