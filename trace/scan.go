@@ -192,7 +192,7 @@ func (c *Cond) Compare(v Value) bool {
 type ScanReport struct {
 	Blocks        int    // blocks (and heads) read
 	BlocksSkipped int    // blocks ruled out without reading their columns
-	Groups        int    // parts of blocks in which was looked for matches
+	Groups        int    // parts of blocks and heads in which was looked for matches
 	Bytes         int64  // compressed bytes read from blocks, those of whole traces included
 	Incomplete    string // why something was left out; empty: nothing was
 }

@@ -14,7 +14,8 @@ type head struct {
 	rows   *rows
 	traces map[trace.ID]uint32 // index into chains
 	chains []chain
-	locs   []loc // by arrival
+	lasts  []uint64 // of each stretch of chains: no trace in it starts later
+	locs   []loc    // by arrival
 	oldest uint64
 	newest uint64
 	size   atomic.Int64 // memory, about
@@ -29,6 +30,9 @@ type chain struct {
 	last  uint32 // index into locs + 1
 	n     uint32
 }
+
+// stretchChains is how many chains a search looks at together: few enough that appends need not wait for it long.
+const stretchChains = 1024
 
 type loc struct {
 	shape, row uint32
@@ -81,6 +85,10 @@ func (h *head) add(b *trace.Batch) error {
 		if !ok {
 			k = uint32(len(h.chains))
 			h.chains = append(h.chains, chain{id: ref.TraceID, start: ref.Start})
+			if int(k)%stretchChains == 0 {
+				h.lasts = append(h.lasts, 0)
+			}
+			h.lasts[k/stretchChains] = max(h.lasts[k/stretchChains], ref.Start)
 			h.traces[ref.TraceID] = k
 		}
 		c := &h.chains[k]

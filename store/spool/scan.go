@@ -21,7 +21,7 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 		defer s.codecs.Put(z)
 		sn := &scanner{
 			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z, s.headers),
-			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{},
+			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{}, heads: map[*head]bool{},
 		}
 		sn.reader.want, sn.sought = wanted(&sc), soughtBy(sn.conds)
 		if err := sn.run(yield); err != nil {
@@ -52,6 +52,7 @@ type scanner struct {
 	seen   map[trace.ID]bool
 	queue  candidates
 	blocks map[*block]bool // read
+	heads  map[*head]bool
 }
 
 // candidate is a trace in line. First its position is that of the part that was found, which is not before the true one.
@@ -75,33 +76,54 @@ func (c *candidates) Pop() any {
 }
 
 func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
-	for _, h := range sn.state.heads() {
-		if err := sn.head(h); err != nil {
-			return err
-		}
-	}
-	var groups []groupAt
-	for _, b := range sn.state.blocks {
-		for i := range b.footer.Groups {
-			if info := &b.footer.Groups[i]; sn.scan.Range.Overlaps(info.Oldest, info.Newest) && sn.canHave(b) {
-				groups = append(groups, groupAt{b, i})
-			}
-		}
-	}
-	slices.SortFunc(groups, func(a, b groupAt) int { return cmp.Compare(b.info().Last, a.info().Last) })
+	parts := sn.parts()
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.last, a.last) })
 	defer func() { sn.rep.BlocksSkipped, sn.rep.Bytes = len(sn.state.blocks)-len(sn.blocks), sn.reader.read }()
-	for _, g := range groups {
-		more, err := sn.emit(g.info().Last, yield)
+	for _, p := range parts {
+		more, err := sn.emit(p.last, yield)
 		if err != nil || !more {
 			return err
 		}
 		if err := sn.ctx.Err(); err != nil {
 			return err
 		}
-		sn.group(g)
+		if p.head == nil {
+			sn.group(p.group)
+		} else if err := sn.stretch(p.head, p.stretch); err != nil {
+			return err
+		}
 	}
 	_, err := sn.emit(0, yield)
 	return err
+}
+
+// part is a group, or a stretch of a head's chains. No trace in it starts after last.
+type part struct {
+	last    uint64
+	group   groupAt
+	head    *head // nil: a group
+	stretch int
+}
+
+// parts returns all that may have a match.
+func (sn *scanner) parts() (all []part) {
+	for _, h := range sn.state.heads() {
+		h.mu.RLock()
+		if sn.scan.Range.Overlaps(h.oldest, h.newest) {
+			for i, last := range h.lasts {
+				all = append(all, part{last: last, head: h, stretch: i})
+			}
+		}
+		h.mu.RUnlock()
+	}
+	for _, b := range sn.state.blocks {
+		for i := range b.footer.Groups {
+			if info := &b.footer.Groups[i]; sn.scan.Range.Overlaps(info.Oldest, info.Newest) && sn.canHave(b) {
+				all = append(all, part{last: info.Last, group: groupAt{b, i}})
+			}
+		}
+	}
+	return all
 }
 
 // canHave reports whether the block's lists of services and operations leave a chance of a match.
@@ -183,37 +205,34 @@ func (sn *scanner) found(id trace.ID, start uint64) {
 	}
 }
 
-// head looks for matches in a head.
-func (sn *scanner) head(h *head) error {
+// stretch looks for matches in a stretch of a head's chains.
+func (sn *scanner) stretch(h *head, n int) error {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.rows.spans == 0 || !sn.scan.Range.Overlaps(h.oldest, h.newest) {
-		return nil
+	sn.rep.Groups++
+	if !sn.heads[h] {
+		sn.heads[h] = true
+		sn.rep.Blocks++
 	}
-	sn.rep.Blocks++
 	m := newMatcher(h.rows, sn.conds)
-	matched := make([][]bool, len(h.rows.shapes))
+	tests := make([][]test, len(h.rows.shapes))
+	possible := make([]bool, len(h.rows.shapes))
 	for k, s := range h.rows.shapes {
-		tests, ok := m.tests(s)
-		if !ok {
-			continue
-		}
-		matched[k] = make([]bool, s.n)
-		for i := range s.n {
-			if !sn.scan.Range.Contains(s.start.nums[i]) {
+		tests[k], possible[k] = m.tests(s)
+	}
+	chains := h.chains[n*stretchChains : min(len(h.chains), (n+1)*stretchChains)]
+	for k := range slices.Backward(chains) {
+		c := &chains[k]
+		for i := c.last; i != 0; i = h.locs[i-1].prev {
+			l := &h.locs[i-1]
+			if !possible[l.shape] || !sn.scan.Range.Contains(h.rows.shapes[l.shape].start.nums[l.row]) {
 				continue
 			}
-			ok, err := all(tests, i)
+			ok, err := all(tests[l.shape], int(l.row))
 			if err != nil {
 				return err
 			}
-			matched[k][i] = ok
-		}
-	}
-	for k := range h.chains {
-		c := &h.chains[k]
-		for i := c.last; i != 0; i = h.locs[i-1].prev {
-			if l := &h.locs[i-1]; matched[l.shape] != nil && matched[l.shape][l.row] {
+			if ok {
 				sn.found(c.id, c.start)
 				break
 			}
