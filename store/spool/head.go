@@ -157,13 +157,17 @@ func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, erro
 	return out, nil
 }
 
-// operations adds the operations of the head's services to names.
-func (h *head) operations(names operations) {
+// operations returns the operations of a service, or of all for "".
+func (h *head) operations(service string) operations {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	names := operations{}
 	for _, s := range h.rows.shapes {
-		s.operations(nil, names)
+		if service == "" || s.service == service {
+			s.operations(nil, names)
+		}
 	}
+	return names
 }
 
 // operations adds the operations of the group's services to names.

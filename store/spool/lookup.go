@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/clewtrace/clew/trace"
@@ -90,20 +91,6 @@ func (st *state) start(id trace.ID, r *reader) uint64 {
 	return start
 }
 
-// allNames returns the operations of all services in blocks and heads.
-func (st *state) allNames() operations {
-	all := operations{}
-	for service, ops := range st.names {
-		for op := range ops {
-			all.add(service, op.Name, op.Kind)
-		}
-	}
-	for _, h := range st.heads() {
-		h.operations(all)
-	}
-	return all
-}
-
 // Services returns the names of all services, sorted.
 func (s *Spool) Services(context.Context) ([]string, error) {
 	st := s.state.Load()
@@ -128,17 +115,19 @@ func (s *Spool) Services(context.Context) ([]string, error) {
 
 // Operations returns a service's operations, sorted by name, then kind; for "" those of all services.
 func (s *Spool) Operations(_ context.Context, service string) ([]trace.Operation, error) {
-	all := s.state.Load().allNames()
-	if service != "" {
-		return sortedOperations(all[service]), nil
-	}
-	union := map[trace.Operation]struct{}{}
-	for _, ops := range all {
-		for op := range ops {
-			union[op] = struct{}{}
+	st := s.state.Load()
+	all := map[trace.Operation]struct{}{}
+	for name, ops := range st.names {
+		if service == "" || name == service {
+			maps.Copy(all, ops)
 		}
 	}
-	return sortedOperations(union), nil
+	for _, h := range st.heads() {
+		for _, ops := range h.operations(service) {
+			maps.Copy(all, ops)
+		}
+	}
+	return sortedOperations(all), nil
 }
 
 // namesOf returns the operations that blocks name.
