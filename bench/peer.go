@@ -24,6 +24,8 @@ type peer struct {
 	otlp    string // host:port of OTLP/HTTP
 	path    string // of OTLP/HTTP's traces
 	query   string // base URL of Jaeger's query API
+
+	spans float64 // that it took
 }
 
 func (p *peer) flags() {
@@ -40,7 +42,7 @@ func measurePeer(ctx context.Context, o *options, dir string) error {
 	}
 	words := strings.Fields(strings.ReplaceAll(o.peer.command, "DATA", dir))
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Env = append(os.Environ(), "DATA="+dir)
+	cmd.Env = append(os.Environ(), "DATA="+dir, "OTEL_TRACES_SAMPLER=always_off") // it shall not trace itself
 	cmd.SysProcAttr = testkit.Child()
 	log, err := os.CreateTemp("", "clew-bench-peer-*.log")
 	if err != nil {
@@ -57,7 +59,7 @@ func measurePeer(ctx context.Context, o *options, dir string) error {
 		cancel(fmt.Errorf("it has ended: %w", cmd.Wait())) // how it ends when it is told to is its own affair
 		close(ended)
 	}()
-	err = o.peer.run(ctx, o, cmd.Process.Pid, dir)
+	err = o.peer.run(ctx, o, cmd.Process.Pid)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -69,11 +71,11 @@ func measurePeer(ctx context.Context, o *options, dir string) error {
 		return fmt.Errorf("%w; its log is in %s", err, log.Name())
 	}
 	total := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	fmt.Printf("\nCPU of the whole run, questions and the stop included: %v. After the stop: %d bytes on disk.\n", total.Round(time.Millisecond), diskBytes(dir))
+	fmt.Printf("\nCPU of the whole run, questions and the stop included: %v. On disk after the stop: %.1f bytes a span.\n", total.Round(time.Millisecond), float64(diskBytes(dir))/o.peer.spans)
 	return os.Remove(log.Name())
 }
 
-func (p *peer) run(ctx context.Context, o *options, pid int, dir string) error {
+func (p *peer) run(ctx context.Context, o *options, pid int) error {
 	if err := waitForPort(ctx, p.otlp); err != nil {
 		return err
 	}
@@ -96,9 +98,10 @@ func (p *peer) run(ctx context.Context, o *options, pid int, dir string) error {
 		return err
 	}
 	n := float64(r.Accepted)
+	p.spans = n
 	fmt.Printf("%s%s spans, idle %d MB\n\n", machine(), thousands(n), idle>>20)
-	fmt.Printf("| spans per CPU-s | CPU-µs a span | peak memory | bytes a span on disk | spans/s (wall) | p99 |\n|--:|--:|--:|--:|--:|--:|\n")
-	fmt.Printf("| **%s** | %.2f | %d MB | %.1f | %s | %s |\n\n", thousands(n/cpu.Seconds()), float64(cpu.Microseconds())/n, memory(pid, "VmHWM")>>20, float64(diskBytes(dir))/n,
+	fmt.Printf("| spans per CPU-s | CPU-µs a span | peak memory | spans/s (wall) | p99 |\n|--:|--:|--:|--:|--:|\n")
+	fmt.Printf("| **%s** | %.2f | %d MB | %s | %s |\n\n", thousands(n/cpu.Seconds()), float64(cpu.Microseconds())/n, memory(pid, "VmHWM")>>20,
 		thousands(r.Rate()), r.Latency.Quantile(0.99).Round(100*time.Microsecond))
 	return p.ask(ctx, pid)
 }
