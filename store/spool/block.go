@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -70,8 +71,8 @@ type block struct {
 	size   int64
 	file   *wal.File
 	footer Footer
-	id     string // of the footer, which has the checksums of all spans
-	filter pack.Filter
+	id     string                 // of the footer, which has the checksums of all spans
+	filter atomic.Pointer[[]byte] // in memory; nil: it is read where it lies
 	report func(path string, offset int64, err error)
 	hurt   atomic.Bool // something in a group is damaged: what is whole must not be merged away from it (I8)
 
@@ -153,11 +154,6 @@ func openBlock(d *wal.Disk, path string, number uint64, report func(string, int6
 	if err := b.readFooter(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	raw, err := b.read(b.footer.Filter, 0)
-	if err != nil { // costs speed alone
-		_ = b.damaged(b.footer.Filter.Offset, err)
-	}
-	b.filter = raw
 	return b, nil
 }
 
@@ -242,10 +238,44 @@ func (b *block) findFooter() (bool, error) {
 	return false, nil
 }
 
+// filterBytes is how much memory the newest blocks' filters may take: those of some 40 million traces.
+const filterBytes = 64 << 20
+
+// keepFilters keeps the filters of the newest blocks in memory: where there are many blocks, reading a line of each costs more than
+// all else that a trace takes to be found.
+func keepFilters(blocks []*block) {
+	blocks = slices.Clone(blocks)
+	slices.SortFunc(blocks, func(a, b *block) int { return cmp.Compare(b.footer.Newest, a.footer.Newest) })
+	left := int64(filterBytes)
+	for _, b := range blocks {
+		if left -= b.footer.Filter.Length; left < 0 {
+			b.filter.Store(nil)
+		} else if b.filter.Load() == nil {
+			raw := make([]byte, b.footer.Filter.Length)
+			if _, err := b.at(0, b.footer.Filter).ReadAt(raw, 0); err == nil {
+				b.filter.Store(&raw)
+			}
+		}
+	}
+}
+
+// mayHaveTrace reports whether the filter leaves a chance that the block has a trace. Damage costs speed alone.
+func (b *block) mayHaveTrace(hash uint64) bool {
+	lines := b.at(0, b.footer.Filter)
+	if raw := b.filter.Load(); raw != nil {
+		lines = bytes.NewReader(*raw)
+	}
+	may, err := pack.HasLine(lines, b.footer.Filter.Length, hash)
+	if err != nil {
+		_ = b.damaged(b.footer.Filter.Offset, err)
+	}
+	return may || err != nil
+}
+
 // find returns where in the block a trace lies: pairs of group and trace in it. Damage in the index costs a search of all groups.
 func (b *block) find(id trace.ID, z *codec) (places [][2]int) {
 	hash := idHash(id)
-	if !b.filter.Has(hash) {
+	if !b.mayHaveTrace(hash) {
 		return nil
 	}
 	numbers, err := pack.Lookup(b.at(0, b.footer.Index), b.footer.Index.Length, hash)
@@ -405,17 +435,18 @@ func (w *blockWriter) finish() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	bloom := pack.NewFilter(len(w.entries))
-	for _, e := range w.entries {
-		bloom.Add(e.Hash)
+	hashes := make([]uint64, len(w.entries))
+	for i, e := range w.entries {
+		hashes[i] = max(e.Hash, 1)
 	}
+	lines := pack.AppendLines(nil, hashes)
 	index := pack.AppendIndex(nil, w.entries)
 	w.footer.Index = Section{w.at, int64(len(index)), 0} // its pages have their own sums
 	if err := w.write(index); err != nil {
 		return err
 	}
-	w.footer.Filter = Section{w.at, int64(len(bloom)), checksum(bloom)}
-	if err := w.write(bloom); err != nil {
+	w.footer.Filter = Section{w.at, int64(len(lines)), 0} // and so have its lines
+	if err := w.write(lines); err != nil {
 		return err
 	}
 	counts := w.z.compress(w.census.Append(nil))

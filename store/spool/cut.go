@@ -81,6 +81,7 @@ func (s *Spool) replace(change func(next *state)) {
 	change(&next)
 	slices.SortFunc(next.blocks, func(a, b *block) int { return cmp.Compare(a.number, b.number) })
 	next.names = namesOf(next.blocks)
+	keepFilters(next.blocks)
 	s.state.Store(&next)
 	s.cutDone.Broadcast()
 }

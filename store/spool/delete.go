@@ -357,7 +357,7 @@ func (s *Spool) hold(p *pass, b *block) {
 	any := false
 	for _, id := range p.ids {
 		hash := idHash(id)
-		if !b.filter.Has(hash) {
+		if !b.mayHaveTrace(hash) {
 			continue
 		}
 		if n, err := pack.Lookup(b.at(0, b.footer.Index), b.footer.Index.Length, hash); err != nil || len(n) > 0 {

@@ -163,6 +163,9 @@ func (in *inspection) block(head []byte) error {
 	if err := pack.CheckIndex(b.at(0, f.Index), f.Index.Length); err != nil {
 		_ = b.damaged(f.Index.Offset, err)
 	}
+	if err := pack.CheckLines(b.at(0, f.Filter), f.Filter.Length); err != nil {
+		_ = b.damaged(f.Filter.Offset, err)
+	}
 	_, _ = b.census(newCodec()) // reports damage
 	in.Parts["trace index"], in.Parts["trace filter"], in.Parts["statistics"] = f.Index.Length, f.Filter.Length, f.Census.Length
 	foot := b.size - f.Census.Offset - f.Census.Length

@@ -45,6 +45,7 @@ func (s *Spool) recover() error {
 	s.wal = w
 	st := &state{open: newFront(nil), frozen: old.fronts, blocks: blocks, names: namesOf(blocks), deleted: deleted}
 	st.open.segment = old.next
+	keepFilters(blocks)
 	s.state.Store(st)
 	s.firstBlock = s.nextBlock
 	var inBlocks, inLog int64

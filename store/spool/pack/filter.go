@@ -20,46 +20,6 @@ const (
 	spread1 = 0xd6e8feb86659fd93
 )
 
-// A Filter is a Bloom filter over hashes: 10 bits and 6 probes each, about 1 % false positives.
-type Filter []byte
-
-const (
-	filterBits   = 10
-	filterProbes = 6
-)
-
-// NewFilter returns an empty filter for n hashes.
-func NewFilter(n int) Filter { return make(Filter, (n*filterBits+7)/8+8) }
-
-func (f Filter) probe(hash uint64, fn func(byteIndex uint64, mask byte) bool) bool {
-	n := uint64(len(f)) * 8
-	step := hash>>32 | 1
-	for range filterProbes {
-		bit, _ := bits.Mul64(hash, n)
-		if !fn(bit/8, 1<<(bit%8)) {
-			return false
-		}
-		hash = hash*spread0 + step
-	}
-	return true
-}
-
-// Add adds a hash.
-func (f Filter) Add(hash uint64) {
-	f.probe(hash, func(i uint64, mask byte) bool {
-		f[i] |= mask
-		return true
-	})
-}
-
-// Has reports whether hash may have been added; an empty filter, instead of a damaged one, says so of all.
-func (f Filter) Has(hash uint64) bool {
-	if len(f) == 0 {
-		return true
-	}
-	return f.probe(hash, func(i uint64, mask byte) bool { return f[i]&mask != 0 })
-}
-
 // Lines are a Bloom filter over hashes of which one line, with a checksum of its own, has all bits of a hash: it is asked where it
 // lies in a file, by reading 64 bytes.
 //
@@ -110,11 +70,17 @@ func (s *Set) Add(h uint64) {
 }
 
 // AppendLines appends the filter over the set.
-func (s *Set) AppendLines(dst []byte) []byte {
+func (s *Set) AppendLines(dst []byte) []byte { return appendLines(dst, s.table, s.n) }
+
+// AppendLines appends the filter over hashes, each of which is there once.
+func AppendLines(dst []byte, hashes []uint64) []byte { return appendLines(dst, hashes, len(hashes)) }
+
+// appendLines appends the filter over n hashes, among which there may be zeros.
+func appendLines(dst []byte, hashes []uint64, n int) []byte {
 	lo := len(dst)
-	lines := s.n*setBits/lineBits + 1
+	lines := n*setBits/lineBits + 1
 	dst = append(dst, make([]byte, lines*LineBytes)...)
-	for _, h := range s.table {
+	for _, h := range hashes {
 		if h != 0 {
 			line := dst[lo+lineOf(h, lines)*LineBytes:]
 			probeLine(h, func(at int, mask byte) bool {

@@ -11,20 +11,21 @@ func TestFilters(t *testing.T) {
 	for _, n := range []int{0, 1, 50, 5000} {
 		hashes := make([]uint64, n)
 		var s Set
-		f := NewFilter(n)
 		for i := range hashes {
 			hashes[i] = r.Uint64()
 			s.Add(hashes[i])
 			s.Add(hashes[i])
-			f.Add(hashes[i])
 		}
 		raw := s.AppendLines(nil)
+		if len(AppendLines(nil, hashes)) != len(raw) {
+			t.Error("a filter over hashes has another size than one over their set")
+		}
 		file := bytes.NewReader(raw)
 		if err := CheckLines(file, file.Size()); err != nil {
 			t.Fatal(err)
 		}
 		for _, h := range hashes {
-			if ok, err := HasLine(file, file.Size(), h); !ok || err != nil || !f.Has(h) {
+			if ok, err := HasLine(file, file.Size(), h); !ok || err != nil {
 				t.Fatalf("of %d hashes, one is missing (%v)", n, err)
 			}
 		}
@@ -42,8 +43,7 @@ func TestFilters(t *testing.T) {
 			t.Error("damage is not found")
 		}
 	}
-	var none Filter
-	if ok, err := HasLine(bytes.NewReader(nil), 0, 1); !ok || err != nil || !none.Has(1) {
+	if ok, err := HasLine(bytes.NewReader(nil), 0, 1); !ok || err != nil {
 		t.Error("no filter knows better than nothing")
 	}
 }
