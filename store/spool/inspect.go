@@ -218,8 +218,8 @@ func (in *inspection) group(b *block, i int) error {
 	if err := pack.CheckLines(b.at(info.Offset, info.Needles), info.Needles.Length); err != nil {
 		_ = b.damaged(info.Offset+info.Needles.Offset, err)
 	}
-	h, damage := b.groupHeader(i, in.z)
-	if damage != nil { // reported
+	h, _ := b.groupHeader(i, in.z)
+	if h == nil { // damaged, and reported
 		in.Parts["damaged"] += info.Header.Offset + info.Header.Length
 		return nil
 	}
