@@ -18,6 +18,7 @@ type column struct {
 	enc   []byte   // not decoded yet
 	dict  *column  // of an encoded column, when a value was asked for: the values it indexes, or the frame that was read last
 	frame int      // which frame
+	per   int      // values in a frame
 }
 
 type form uint8

@@ -49,6 +49,9 @@ func (z *codec) value(c *column, i, n int) ([]byte, error) {
 }
 
 func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
+	if c.dict != nil && i/c.per == c.frame { // who asks for one value often asks for the next
+		return c.dict.one(i - c.frame*c.per), nil
+	}
 	lengths, data, err := lengthsOf(c.enc[1:])
 	if err != nil {
 		return nil, err
@@ -58,20 +61,18 @@ func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
 		return nil, err
 	}
 	at := i / f.per
-	if c.dict == nil || c.frame != at {
-		l, err := pack.Range(lengths, at*f.per, min(n, (at+1)*f.per), n)
-		if err != nil {
-			return nil, err
-		}
-		if data, err = z.unframe(f.frames[at : at+1]); err != nil {
-			return nil, err
-		}
-		values, err := plainColumn(data, l)
-		if err != nil {
-			return nil, err
-		}
-		c.dict, c.frame = &values, at
+	l, err := pack.Range(lengths, at*f.per, min(n, (at+1)*f.per), n)
+	if err != nil {
+		return nil, err
 	}
+	if data, err = z.unframe(f.frames[at : at+1]); err != nil {
+		return nil, err
+	}
+	values, err := plainColumn(data, l)
+	if err != nil {
+		return nil, err
+	}
+	c.dict, c.frame, c.per = &values, at, f.per
 	return c.dict.one(i - at*f.per), nil
 }
 

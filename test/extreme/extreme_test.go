@@ -246,7 +246,7 @@ func TestManyResources(t *testing.T) {
 
 // TestLargeValues is values of 1 MB each, which cannot be made smaller.
 func TestLargeValues(t *testing.T) {
-	s := start(t, 512)
+	s := start(t, 640)
 	defer s.check()
 	n := part(300)
 	shop, scope, begin := resource("shop"), &trace.Scope{Name: "lib"}, ago(time.Hour)
