@@ -34,11 +34,11 @@ type Config struct {
 	groupSpans int // instead of the constant, for tests
 }
 
-// Default returns the settings that suit one machine: a week, and a head of 128 MiB.
+// Default returns the settings that suit one machine: a week, and heads of 64 MiB.
 func Default() Config {
 	return Config{
 		Dir: "./clew-data", Retention: 7 * 24 * time.Hour,
-		HeadBytes: 128 << 20, HeadAge: 10 * time.Minute, BlockSpans: 8 << 20,
+		HeadBytes: 64 << 20, HeadAge: 10 * time.Minute, BlockSpans: 8 << 20,
 		MergeCPU: 50, MergeRate: 64 << 20,
 	}
 }
