@@ -39,7 +39,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 .axis { fill: #57606a }
 .grid { stroke: #d0d7de; stroke-width: 1 }
 .s0 { stroke: #0550ae; fill: #0550ae } .s1 { stroke: #bc4c00; fill: #bc4c00 } .s2 { stroke: #1a7f37; fill: #1a7f37 }
-polyline { fill: none !important; stroke-width: 2 } circle { stroke: none } .key { stroke: none }
+polyline { fill: none !important; stroke-width: 2 } circle, .key { stroke: none !important }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .axis { fill: #9198a1 } .grid { stroke: #3d444d }
 .s0 { stroke: #79c0ff; fill: #79c0ff } .s1 { stroke: #ffa657; fill: #ffa657 } .s2 { stroke: #7ee787; fill: #7ee787 }
