@@ -176,6 +176,8 @@ func statusOf(k trace.ErrorKind) int {
 		return http.StatusNotFound
 	case trace.TooLarge:
 		return http.StatusRequestEntityTooLarge
+	case trace.UnknownTenant:
+		return http.StatusForbidden
 	case trace.Busy:
 		return http.StatusServiceUnavailable
 	}

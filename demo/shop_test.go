@@ -33,7 +33,7 @@ func backend(t *testing.T) (endpoint string, engine *query.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inlet := receive.Inlet{Sink: store, Meter: receive.NewMeter(reg), Limits: trace.DefaultLimits}
+	inlet := receive.Inlet{Sink: store, Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
 	server := otlp.New(inlet, receive.NewBodies(16<<20, 64<<20), nil, slog.New(slog.DiscardHandler)).GRPC(time.Minute)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

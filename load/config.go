@@ -21,8 +21,9 @@ type Config struct {
 	Duration    time.Duration // stop after this time; 0: never
 	From, Until time.Time     // spread Spans over this time, as if they had been sent then; zero: the spans are of now
 	Seed        uint64
-	Timeout     time.Duration // for the answer to one request
-	Patience    time.Duration // how long a request is sent again before it counts as failed
+	Timeout     time.Duration     // for the answer to one request
+	Headers     map[string]string // of each request, such as the one that names a tenant
+	Patience    time.Duration     // how long a request is sent again before it counts as failed
 }
 
 // Default returns the configuration of a load that any machine can bear.

@@ -116,9 +116,9 @@ func (s *Sender) connect() (transport, error) {
 		return nil, err
 	}
 	if s.cfg.Protocol == "grpc" {
-		return newGRPC(u, s.cfg.Compression)
+		return newGRPC(u, &s.cfg)
 	}
-	return newHTTP(u, s.cfg.Compression)
+	return newHTTP(u, &s.cfg)
 }
 
 // line is a connection with the shop's traffic for it.

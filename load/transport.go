@@ -48,6 +48,7 @@ const maxAnswer = 64 << 10
 // httpTransport speaks OTLP/HTTP with protobuf bodies.
 type httpTransport struct {
 	url      string
+	headers  map[string]string
 	client   *http.Client
 	encoding string
 	squeezed bytes.Buffer
@@ -56,17 +57,17 @@ type httpTransport struct {
 	answer   []byte
 }
 
-func newHTTP(u *url.URL, compression string) (*httpTransport, error) {
-	t := &httpTransport{url: u.String(), answer: make([]byte, maxAnswer), client: &http.Client{Transport: &http.Transport{
+func newHTTP(u *url.URL, cfg *Config) (*httpTransport, error) {
+	t := &httpTransport{url: u.String(), headers: cfg.Headers, answer: make([]byte, maxAnswer), client: &http.Client{Transport: &http.Transport{
 		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10,
 	}}}
 	var err error
-	switch compression {
+	switch cfg.Compression {
 	case "gzip":
-		t.encoding = compression
+		t.encoding = cfg.Compression
 		t.gzip, err = gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	case "zstd":
-		t.encoding = compression
+		t.encoding = cfg.Compression
 		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	}
 	return t, err
@@ -107,6 +108,9 @@ func (t *httpTransport) export(ctx context.Context, body []byte) (answer, error)
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	req.Header.Set("User-Agent", "clew-load")
+	for name, value := range t.headers {
+		req.Header.Set(name, value)
+	}
 	if t.encoding != "" {
 		req.Header.Set("Content-Encoding", t.encoding)
 	}

@@ -15,40 +15,45 @@ import (
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip" // registers itself
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 // grpcTransport speaks OTLP/gRPC.
-type grpcTransport struct{ conn *grpc.ClientConn }
+type grpcTransport struct {
+	conn    *grpc.ClientConn
+	headers metadata.MD
+}
 
 // newGRPC prepares a connection. zstd becomes known to gRPC in the whole process, for which no other call may be under way.
-func newGRPC(u *url.URL, compression string) (*grpcTransport, error) {
+func newGRPC(u *url.URL, cfg *Config) (*grpcTransport, error) {
 	creds := insecure.NewCredentials()
 	if u.Scheme == "https" {
 		creds = credentials.NewTLS(nil)
 	}
 	call := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{}), grpc.WaitForReady(false)}
-	switch compression {
+	switch cfg.Compression {
 	case "zstd":
 		encoding.RegisterCompressor(zstdCompressor{})
 		fallthrough
 	case "gzip":
-		call = append(call, grpc.UseCompressor(compression))
+		call = append(call, grpc.UseCompressor(cfg.Compression))
 	}
 	conn, err := grpc.NewClient(u.Host, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("clew-load"),
 		grpc.WithDefaultCallOptions(call...), grpc.WithDisableRetry(), grpc.WithWriteBufferSize(256<<10))
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", u.Host, err)
 	}
-	return &grpcTransport{conn}, nil
+	return &grpcTransport{conn, metadata.New(cfg.Headers)}, nil
 }
 
 func (t *grpcTransport) close() error { return t.conn.Close() }
 
 func (t *grpcTransport) export(ctx context.Context, body []byte) (answer, error) {
 	var reply []byte
+	ctx = metadata.NewOutgoingContext(ctx, t.headers)
 	if err := t.conn.Invoke(ctx, exportMethod, body, &reply); err != nil {
 		return answer{}, refusedGRPC(status.Convert(err))
 	}

@@ -65,7 +65,7 @@ func (m *Meter) Announce(protocol string) {
 	for r := range trace.NumReasons {
 		m.refused.WithLabelValues(protocol, r.String())
 	}
-	for _, k := range []trace.ErrorKind{trace.Internal, trace.Busy, trace.TooLarge} {
+	for _, k := range []trace.ErrorKind{trace.Internal, trace.Busy, trace.TooLarge, trace.UnknownTenant} {
 		m.refused.WithLabelValues(protocol, k.String())
 	}
 	for _, k := range []trace.ErrorKind{trace.Internal, trace.Invalid, trace.Busy, trace.TooLarge} {
@@ -99,12 +99,12 @@ type Inlet struct {
 	Protocol string
 	Sink     Sink
 	Meter    *Meter
-	Limits   func() trace.Limits
+	Limits   func(ctx context.Context) trace.Limits // for the tenant in ctx
 }
 
 // Index indexes raw, counting spans that a limit refused. An error, of kind Invalid or TooLarge, is of the whole request.
-func (in *Inlet) Index(b *trace.Batch, raw []byte) error {
-	if err := b.Index(raw, in.Limits()); err != nil {
+func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
+	if err := b.Index(raw, in.Limits(ctx)); err != nil {
 		in.Meter.RefuseRequest(in.Protocol, trace.KindOf(err).String())
 		return err
 	}

@@ -11,16 +11,17 @@ type ErrorKind uint8
 
 // The kinds of error. An error without a kind counts as Internal.
 const (
-	Internal ErrorKind = iota // our fault: look at the log
-	Invalid                   // the request is wrong; sending it again is useless
-	NotFound                  // there is no such thing
-	TooLarge                  // over a documented limit; sending it again is useless
-	Busy                      // cannot now; send it again after Error.After
-	Corrupt                   // data on disk is damaged
+	Internal      ErrorKind = iota // our fault: look at the log
+	Invalid                        // the request is wrong; sending it again is useless
+	NotFound                       // there is no such thing
+	TooLarge                       // over a documented limit; sending it again is useless
+	Busy                           // cannot now; send it again after Error.After
+	Corrupt                        // data on disk is damaged
+	UnknownTenant                  // the request is of a tenant that is not configured; sending it again is useless
 )
 
 func (k ErrorKind) String() string {
-	return [...]string{"internal", "invalid", "not_found", "too_large", "busy", "corrupt"}[k]
+	return [...]string{"internal", "invalid", "not_found", "too_large", "busy", "corrupt", "unknown_tenant"}[k]
 }
 
 // Error is an error with a kind. Its message is safe to show to a client; Err, the inner cause, belongs in the log.

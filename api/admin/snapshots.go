@@ -129,6 +129,10 @@ func (s *snapshots) create(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "busy", e.Msg)
 		return
 	}
+	if trace.KindOf(err) == trace.UnknownTenant {
+		refuse(w, http.StatusForbidden, trace.UnknownTenant.String(), trace.ErrorOf(err).Msg)
+		return
+	}
 	if err != nil {
 		s.log.Error("snapshot cannot be taken", "err", err)
 		refuse(w, http.StatusInternalServerError, "internal", "internal error; see Clew's log")

@@ -2,6 +2,7 @@
 package clew
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,10 +22,9 @@ type Process struct {
 	Version   string
 	Started   time.Time
 	Listen    []Listener
-	Retention time.Duration
-	MaxBytes  int64
 	Totals    func() (received, refused, stored uint64)
-	Deletions func() uint64 // grows when traces are deleted
+	Deletions func() uint64                                              // grows when traces are deleted
+	Retention func(ctx context.Context) (age time.Duration, bytes int64) // of the tenant that asks
 }
 
 // Listener is a protocol and the address where it is spoken.
@@ -73,6 +73,7 @@ func (a *API) status(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
+	age, bytes := a.process.Retention(r.Context())
 	received, refused, stored := a.process.Totals()
 	type store struct {
 		Spans  int64  `json:"spans"`
@@ -98,7 +99,7 @@ func (a *API) status(r *http.Request) (api.Answer, error) {
 	}{
 		a.process.Version, decimal(uint64(a.process.Started.UnixNano())), decimal(uint64(time.Now().UnixNano())), a.process.Listen, received, refused, stored,
 		store{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)},
-		retention{int64(a.process.Retention), a.process.MaxBytes},
+		retention{int64(age), bytes},
 	}}, nil
 }
 

@@ -1,6 +1,7 @@
 package clew
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,8 +45,9 @@ func server(t testing.TB, batches ...[]trace.Span) served {
 	t.Cleanup(func() { _ = store.Close() })
 	mux := http.NewServeMux()
 	Register(mux, api.NewGate(4, log, prometheus.NewRegistry()), query.New(store), Process{
-		Version: "1.2.3", Started: time.Unix(0, testkit.SampleTime), Listen: []Listener{{"otlp/grpc", "127.0.0.1:4317"}}, Retention: time.Hour, MaxBytes: 5,
+		Version: "1.2.3", Started: time.Unix(0, testkit.SampleTime), Listen: []Listener{{"otlp/grpc", "127.0.0.1:4317"}},
 		Totals: func() (received, refused, stored uint64) { return 3, 1, 2 }, Deletions: store.Deletions,
+		Retention: func(context.Context) (time.Duration, int64) { return time.Hour, 5 },
 	})
 	s := served{httptest.NewServer(mux), store}
 	t.Cleanup(s.Close)

@@ -16,9 +16,10 @@ import (
 
 // arranged is a trace as the page shows it.
 type arranged struct {
-	trace *trace.Trace
-	tree  trace.Tree
-	times insight.Times
+	tenant string
+	trace  *trace.Trace
+	tree   trace.Tree
+	times  insight.Times
 
 	deletions uint64 // how many there had been when it was read
 }
@@ -35,13 +36,17 @@ type cache struct {
 	traces []*arranged
 }
 
-// get returns a trace if it is kept, and nothing was deleted since.
-func (c *cache) get(id trace.ID, version string, deletions uint64) *arranged {
+// is reports whether the trace is a tenant's one with an ID: two tenants may have the same.
+func (x *arranged) is(tenant string, id trace.ID) bool { return x.tenant == tenant && x.trace.ID == id }
+
+// get returns the trace that a request names if it is kept, and nothing was deleted since.
+func (c *cache) get(r *http.Request, id trace.ID, deletions uint64) *arranged {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	tenant, version := trace.TenantOf(r.Context()), r.FormValue("version")
 	c.traces = slices.DeleteFunc(c.traces, func(a *arranged) bool { return a.deletions != deletions })
 	for i, a := range c.traces {
-		if a.trace.ID == id && a.version() == version {
+		if a.is(tenant, id) && a.version() == version {
 			c.traces = append(append(c.traces[:i:i], c.traces[i+1:]...), a)
 			return a
 		}
@@ -62,7 +67,7 @@ func (c *cache) put(a *arranged) {
 		if total += len(old.trace.Spans); total > cacheSpans {
 			break
 		}
-		if old.trace.ID != a.trace.ID {
+		if !old.is(a.tenant, a.trace.ID) {
 			keep = append([]*arranged{old}, keep...)
 		}
 	}
@@ -75,7 +80,7 @@ func (a *API) arrange(r *http.Request) (*arranged, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &arranged{trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
+	x := &arranged{tenant: trace.TenantOf(r.Context()), trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
 	x.times = insight.Measure(t.Spans, x.tree)
 	a.traces.put(x)
 	return x, nil

@@ -17,7 +17,7 @@ func (a *API) rows(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	version := r.FormValue("version")
-	x := a.traces.get(id, version, a.process.Deletions())
+	x := a.traces.get(r, id, a.process.Deletions())
 	if x == nil {
 		if x, err = a.arrange(r); err != nil {
 			return api.Answer{}, err

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -15,11 +16,12 @@ import (
 const backupExample = `Usage: clew backup [FLAGS] DEST
 
 Backs a running server up to the folder DEST, over its admin port: all spans that it has acknowledged before the backup began. A second backup to
-the same folder copies only the blocks that are new. One that was cut short counts for nothing, and can be repeated. Use a folder for each server.
+the same folder copies only the blocks that are new. One that was cut short counts for nothing, and can be repeated. Use a folder for each server and tenant.
 Of a server that is stopped, copy the data folder.
 
   clew backup /backup/clew                         # of the server on this machine
   clew backup --admin http://10.0.0.7:14269 --keep 7 /backup/clew
+  clew backup --tenant team-a /backup/team-a       # a tenant has backups of its own; without --tenant, it is the tenant default
   clew backup --list /backup/clew                  # what is there?
   clew backup --verify /backup/clew                # reads all of it; status 1 if something is damaged or missing
 
@@ -43,6 +45,7 @@ func runBackup(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Keep, "keep", 0, "then remove all but the newest `N` backups; 0: none")
 	list := fs.Bool("list", false, "list the backups in DEST")
 	verify := fs.Bool("verify", false, "read and check all backups in DEST")
+	whose := addressFlags(fs)
 	dirs, err := parseArguments(fs, backupExample, args)
 	if err != nil {
 		return err
@@ -59,6 +62,14 @@ func runBackup(ctx context.Context, args []string) error {
 	case *verify:
 		return verifyBackups(ctx, o.Dir)
 	}
+	base, err := adminURL(o.Admin)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := whose.check(ctx, http.DefaultClient, base+"/healthz"); err != nil {
+		return err
+	}
+	o.Headers = whose.headers()
 	shown := newMeter("copied")
 	o.Watch = shown.show
 	fmt.Fprintf(os.Stderr, "waiting until %s has what is in memory on disk\n", o.Admin)

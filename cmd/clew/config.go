@@ -13,6 +13,8 @@ type config struct {
 	host                                    string
 	otlpGRPC, otlpHTTP, zipkin, page, admin string
 	store                                   spool.Config
+	tenantHeader                            string
+	tenants                                 []tenant // empty: the header means nothing
 	bodyBytes, heldBytes, spanBytes         int64
 	timeout                                 time.Duration
 	future                                  time.Duration
@@ -29,7 +31,7 @@ func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", page: ":16686", admin: ":14269",
 		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
-		prefix: "/", queries: 8, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+		prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 	}
 }
 
@@ -50,6 +52,8 @@ func (c *config) settings() settings {
 		{key: "store.block_spans", help: "blocks are merged up to this many spans", value: &number{&c.store.BlockSpans}},
 		{key: "store.merge_cpu", help: "merging may take this much of one core, in per cent", value: &integer{&c.store.MergeCPU, 1, 100}},
 		{key: "store.merge_rate", help: "merging may read and write this much a second; 0: no limit", value: &size{&c.store.MergeRate}},
+		{key: "tenants.header", help: "HTTP header that names the tenant of a request; without it, it is the tenant default", value: &text{&c.tenantHeader}},
+		{key: "tenants.list", help: "tenants beside default, by name, each with its own retention and retention_bytes; empty: there are none, and the header means nothing", value: &tenantList{&c.tenants}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
 		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},

@@ -27,6 +27,7 @@ No answer has them when the command is done; their bytes go from the disk soon a
   clew delete --service cart --tag user.email=a@example.com --dry-run
   clew delete --service cart --start 2026-11-24T02:00:00Z --end 2026-11-24T03:30:00Z
   clew delete --tag card.number --start 2h         # the last two hours
+  clew delete --tenant team-a 5b8efff798038103d269b633813fc60c
 
 A time is RFC 3339, 2006-01-02 or 2006-01-02T15:04:05 in this machine's time zone, or a duration such as 90m: so long ago.
 
@@ -43,6 +44,7 @@ const (
 type deleter struct {
 	base     string // of the admin port
 	client   *http.Client
+	whose    *addressed
 	progress func(text string)
 }
 
@@ -62,6 +64,7 @@ func runDelete(ctx context.Context, args []string) error {
 	}
 	same := func(v string) (string, error) { return v, nil }
 	admin := fs.String("admin", "http://127.0.0.1:14269", "`URL` of the server's admin port")
+	whose := addressFlags(fs)
 	condition("service", "service", "exact `name`", same)
 	condition("operation", "operation", "exact `name`", same)
 	condition("tag", "tag", "`key=value`, may be repeated: an attribute of the span or its resource; key alone: it is there; error=true: status error", same)
@@ -79,7 +82,7 @@ func runDelete(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	d := &deleter{base, &http.Client{}, progressLine()}
+	d := &deleter{base, &http.Client{}, whose, progressLine()}
 	if *all {
 		form.Set("all", "true")
 	}
@@ -89,10 +92,14 @@ func runDelete(ctx context.Context, args []string) error {
 	switch {
 	case len(ids) > 0 && len(form) > 0:
 		return usageError{errors.New("give trace IDs, or conditions and --dry-run, not both")}
-	case len(ids) > 0:
-		return d.byID(ctx, ids)
-	case len(form) == 0 || *dry && len(form) == 1:
+	case len(ids) == 0 && (len(form) == 0 || *dry && len(form) == 1):
 		return usageError{errors.New("nothing to delete; give trace IDs, conditions, or --all; clew help delete says more")}
+	}
+	if err := whose.check(ctx, d.client, base+"/healthz"); err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		return d.byID(ctx, ids)
 	}
 	return d.bySearch(ctx, form, *dry)
 }
@@ -233,6 +240,7 @@ func (d *deleter) once(ctx context.Context, method, path string) (a deleteAnswer
 	if err != nil {
 		return a, 0, err
 	}
+	d.whose.mark(req)
 	resp, err := d.client.Do(req)
 	if ctx.Err() != nil {
 		return a, 0, errors.New("interrupted; what was asked for last may have been deleted")

@@ -10,6 +10,7 @@ import (
 func FuzzFile(f *testing.F) {
 	for _, s := range []string{
 		"store:\n  dir: x\n", "store: {dir: \"\\u00e9\", retention: 1d}\n", "a: [\n", "otlp:\n  cors_origins: [a, \"*\"]\n", "listen.query: \"[::1]:0\"\n", "&a [*a]\n", "? {}\n: x\n",
+		"tenants: {list: {a: {retention: 1d}, b: {}}}\n", "tenants: {list: [a, b retention_bytes=1KiB]}\n",
 	} {
 		f.Add(s)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/otlp"
 	"github.com/clewtrace/clew/receive/zipkin"
-	"github.com/clewtrace/clew/store/spool"
+	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 	"github.com/clewtrace/clew/ui"
 )
@@ -58,6 +58,9 @@ func runServe(ctx context.Context, args []string) error {
 func (c *config) validate() error {
 	if err := c.store.Validate(); err != nil {
 		return fmt.Errorf("store.%w", err)
+	}
+	if err := c.validateTenants(); err != nil {
+		return err
 	}
 	if c.bodyBytes < 1<<16 || c.bodyBytes > 1<<30 {
 		return fmt.Errorf("receive.body_bytes: is %d; want 64KiB to 1GiB", c.bodyBytes)
@@ -98,12 +101,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	health := admin.NewHealth("recovering")
 	adminMux := admin.Handler(health, reg, c.pprof)
-	adminServer := newServer(adminMux, c.timeout, log)
+	adminServer := newServer(c.named(adminMux), c.timeout, log)
 	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
 	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
 
-	store, err := spool.Open(c.store, log, reg)
+	store, err := tenants.Open(c.store, c.tenantsKept(), log, reg)
 	if err != nil {
 		return fmt.Errorf("store.dir: %w", err)
 	}
@@ -112,11 +115,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
-	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func() trace.Limits { return c.limits(store.Deleted()) }}
+	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
-	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
+	grpcServer.Handler = c.named(grpcServer.Handler)
+	httpServer := newServer(c.named(otlpReceiver.HTTP()), c.timeout, log)
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
@@ -124,11 +128,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	apizipkin.Register(zipkinMux, gate, engine)
 	pageMux := http.NewServeMux()
 	apiclew.Register(pageMux, gate, engine, apiclew.Process{
-		Version: versionText(), Started: started, Listen: l.described(), Retention: c.store.Retention, MaxBytes: c.store.RetentionBytes, Totals: meter.Totals, Deletions: store.Deletions,
+		Version: versionText(), Started: started, Listen: l.described(), Totals: meter.Totals, Deletions: store.Deletions, Retention: store.Retention,
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))
-	zipkinServer, pageServer := newServer(zipkinMux, c.timeout, log), newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
+	zipkinServer, pageServer := newServer(c.named(zipkinMux), c.timeout, log), newServer(c.named(underPrefix(c.prefix, pageMux)), c.timeout, log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
@@ -159,14 +163,14 @@ func (c *config) limitMemory() {
 	}
 }
 
-// limits returns what a span may be now. What the retention would delete at once is refused instead.
-func (c *config) limits(deleted func(trace.ID) bool) trace.Limits {
+// limits returns what a span of the context's tenant may be now. What the retention would delete at once is refused instead.
+func (c *config) limits(ctx context.Context, store *tenants.Store) trace.Limits {
 	l := trace.DefaultLimits()
-	l.Deleted = deleted
+	l.Deleted = store.Deleted(ctx)
 	l.SpanBytes = int(c.spanBytes)
 	now := time.Now()
-	if c.store.Retention > 0 {
-		l.Oldest = uint64(now.Add(-c.store.Retention).UnixNano())
+	if keep, _ := store.Retention(ctx); keep > 0 {
+		l.Oldest = uint64(now.Add(-keep).UnixNano())
 	}
 	l.Newest = uint64(now.Add(c.future).UnixNano())
 	return l
@@ -202,8 +206,8 @@ func ignore(err, expected error) error {
 	return err
 }
 
-// snapshot returns the store's files in the admin port's terms.
-func snapshot(ctx context.Context, store *spool.Spool) ([]admin.File, error) {
+// snapshot returns the files of a tenant's store in the admin port's terms.
+func snapshot(ctx context.Context, store *tenants.Store) ([]admin.File, error) {
 	files, err := store.Snapshot(ctx)
 	out := make([]admin.File, len(files))
 	for i, f := range files {

@@ -203,6 +203,13 @@ func (ss settings) loadNode(path, prefix string, n *yaml.Node, seen map[string]i
 		}
 		seen[key] = k.Line
 		if s := ss.find(key); s != nil {
+			if l, ok := s.value.(*tenantList); ok && v.Kind == yaml.MappingNode {
+				s.from = fmt.Sprintf("%s:%d", path, k.Line)
+				if err := l.loadNode(path, key+".", v); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := s.setNode(v); err != nil {
 				return fmt.Errorf("%s:%d: %s: %w", path, v.Line, key, err)
 			}
@@ -237,7 +244,9 @@ func (s *setting) setNode(n *yaml.Node) error {
 	case yaml.ScalarNode:
 		return s.value.Set(n.Value)
 	case yaml.SequenceNode:
-		if _, isList := s.value.(*list); !isList {
+		switch s.value.(type) {
+		case *list, *tenantList:
+		default:
 			return errors.New("is a list; want one value")
 		}
 		var parts []string
@@ -304,7 +313,7 @@ func (ss settings) print() string {
 		}
 		v := s.value.String()
 		switch s.value.(type) {
-		case *text, *address, *list:
+		case *text, *address, *list, *tenantList:
 			v = strconv.Quote(v)
 		}
 		fmt.Fprintf(&b, "  %-40s # %s\n", key+": "+v, s.from)

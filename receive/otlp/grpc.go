@@ -132,7 +132,7 @@ func (r *Receiver) exportGRPC(ctx context.Context, req *http.Request) (o outcome
 	defer body.Release()
 	b := r.batches.Get().(*trace.Batch)
 	defer r.put(b)
-	if err := r.grpc.Index(b, body.Bytes); err != nil {
+	if err := r.grpc.Index(ctx, b, body.Bytes); err != nil {
 		return r.outcomeOf(err)
 	}
 	if err := r.grpc.Write(ctx, b); err != nil {
@@ -162,12 +162,14 @@ func (r *Receiver) unread(err error) outcome {
 	return o
 }
 
-// outcomeOf returns the outcome for an error: OTLP clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT.
+// outcomeOf returns the outcome for an error: OTLP clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT or PERMISSION_DENIED.
 func (r *Receiver) outcomeOf(err error) outcome {
 	e := trace.ErrorOf(err)
 	switch e.Kind {
 	case trace.Invalid, trace.TooLarge:
 		return outcome{code: codes.InvalidArgument, text: e.Msg}
+	case trace.UnknownTenant:
+		return outcome{code: codes.PermissionDenied, text: e.Msg}
 	case trace.Busy:
 		return outcome{code: codes.Unavailable, text: e.Msg, retry: wire.AppendRetryInfo(nil, max(e.After, time.Second))}
 	}

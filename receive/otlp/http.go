@@ -103,7 +103,7 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 		defer release()
 		raw = binary
 	}
-	if err := r.http.Index(b, raw); err != nil {
+	if err := r.http.Index(req.Context(), b, raw); err != nil {
 		r.fail(a, err)
 		return
 	}
@@ -143,6 +143,8 @@ func (r *Receiver) fail(a answer, err error) {
 		a.refuse(http.StatusBadRequest, codes.InvalidArgument, e.Msg)
 	case trace.TooLarge:
 		a.refuse(http.StatusRequestEntityTooLarge, codes.InvalidArgument, e.Msg)
+	case trace.UnknownTenant:
+		a.refuse(http.StatusForbidden, codes.PermissionDenied, e.Msg)
 	case trace.Busy:
 		a.w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.After/time.Second))))
 		a.refuse(http.StatusServiceUnavailable, codes.Unavailable, e.Msg)

@@ -89,7 +89,7 @@ type fixture struct {
 
 func newFixture() *fixture {
 	f := &fixture{sink: &sink{}, reg: prometheus.NewRegistry(), last: map[string]string{}, timeout: time.Minute}
-	inlet := receive.Inlet{Sink: f.sink, Meter: receive.NewMeter(f.reg), Limits: trace.DefaultLimits}
+	inlet := receive.Inlet{Sink: f.sink, Meter: receive.NewMeter(f.reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
 	f.Receiver = New(inlet, receive.NewBodies(maxBody, 8*maxBody), []string{"loopback"}, slog.New(slog.DiscardHandler))
 	return f
 }

@@ -50,14 +50,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer release()
-	raw, err := wire.AppendBinary(nil, body.Bytes, time.Now(), r.inlet.Limits())
+	raw, err := wire.AppendBinary(nil, body.Bytes, time.Now(), r.inlet.Limits(req.Context()))
 	if err != nil {
 		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, trace.KindOf(err).String())
 		r.fail(w, err)
 		return
 	}
 	var b trace.Batch
-	if err := r.inlet.Index(&b, raw); err != nil {
+	if err := r.inlet.Index(req.Context(), &b, raw); err != nil {
 		r.fail(w, err)
 		return
 	}
@@ -84,6 +84,8 @@ func (r *Receiver) fail(w http.ResponseWriter, err error) {
 		http.Error(w, e.Msg, status)
 	case trace.TooLarge:
 		http.Error(w, e.Msg, http.StatusRequestEntityTooLarge)
+	case trace.UnknownTenant:
+		http.Error(w, e.Msg, http.StatusForbidden)
 	case trace.Busy:
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.After/time.Second))))
 		http.Error(w, e.Msg, http.StatusServiceUnavailable)

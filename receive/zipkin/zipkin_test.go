@@ -65,7 +65,7 @@ func TestServeHTTP(t *testing.T) {
 		"our fault":   {body: "[" + one + "]", sinkErr: errors.New("secret"), status: 500, answer: "internal error", counted: `clew_refused_spans_total{protocol="zipkin",reason="internal"} 1`},
 	} {
 		reg, s := prometheus.NewRegistry(), &sink{err: c.sinkErr}
-		inlet := receive.Inlet{Sink: s, Meter: receive.NewMeter(reg), Limits: trace.DefaultLimits}
+		inlet := receive.Inlet{Sink: s, Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
 		h := New(inlet, receive.NewBodies(1<<20, 2<<20), slog.New(slog.DiscardHandler))
 		r := httptest.NewRequest(http.MethodPost, "/api/v2/spans", strings.NewReader(c.body))
 		r.Header.Set("Content-Type", c.contentType)

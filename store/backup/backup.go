@@ -199,11 +199,13 @@ type Options struct {
 	Dir   string // backup folder; made if it is not there
 	Keep  int    // newest backups that are kept; 0: all
 	Watch func(Progress)
+
+	Headers map[string]string // of each request, such as the one that names a tenant
 }
 
 // Take backs a running server up. It copies the files that the folder does not have, and writes the manifest when all are there.
 func Take(ctx context.Context, o Options) (*Taken, error) {
-	s, err := dial(o.Admin)
+	s, err := dial(o)
 	if err != nil {
 		return nil, err
 	}

@@ -32,10 +32,12 @@ type server struct {
 	url     string
 	id      string
 	created time.Time
+	headers map[string]string
 }
 
-// dial returns the server at an address: a URL, or host:port for http.
-func dial(address string) (*server, error) {
+// dial returns the server at an admin port: a URL, or host:port for http.
+func dial(o Options) (*server, error) {
+	address := o.Admin
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
@@ -43,11 +45,14 @@ func dial(address string) (*server, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("admin port %q: want a URL such as http://127.0.0.1:14269", address)
 	}
-	return &server{url: u.String()}, nil
+	return &server{url: u.String(), headers: o.Headers}, nil
 }
 
 // call sends a request and returns the answer, of which the caller closes the body. An answer that is not of the status is an error.
 func (s *server) call(r *http.Request, status int) (*http.Response, error) {
+	for name, value := range s.headers {
+		r.Header.Set(name, value)
+	}
 	resp, err := http.DefaultClient.Do(r)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("nobody listens at %s: is clew serve running, and is this its admin port? Of a server that is stopped, copy the data folder", s.url)
