@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,8 +142,8 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &api.List{}
-	if err := add(out, t, raw); err != nil {
+	out := &traces{encoder: wire.Encoder{Raw: raw}}
+	if err := out.add(t); err != nil {
 		return api.Answer{}, err
 	}
 	return framed(out, nil), nil
@@ -167,24 +168,29 @@ const (
 	attrBytes = 30
 )
 
-// add adds a trace in Jaeger's form to an answer.
-func add(out *api.List, t *trace.Trace, raw bool) error {
+// traces collects traces in Jaeger's form for an answer.
+type traces struct {
+	api.List
+	encoder wire.Encoder
+	scratch []byte
+}
+
+func (l *traces) add(t *trace.Trace) error {
 	if err := api.Fits(t, spanBytes, attrBytes); err != nil {
 		return err
 	}
-	const spanBytes = 2048 // about
-	j := wire.Encode(t, raw)
-	return out.Add(j.AppendJSON(make([]byte, 0, spanBytes*len(t.Spans))))
+	l.scratch = l.encoder.Append(l.scratch[:0], t)
+	return l.Add(slices.Clone(l.scratch)) // which takes as much memory as it has bytes
 }
 
 // framed returns traces in the frame of all answers.
-func framed(traces *api.List, errs []errorBody) api.Answer {
+func framed(list *traces, errs []errorBody) api.Answer {
 	rest, err := json.Marshal(body{Errors: errs})
 	if err != nil { // numbers and text alone
 		panic(err)
 	}
 	const before = `{"data":`
-	return api.Answer{Raw: traces.JSON(before, strings.TrimPrefix(string(rest), before+"null"))}
+	return api.Answer{Raw: list.JSON(before, strings.TrimPrefix(string(rest), before+"null"))}
 }
 
 func (a *API) search(r *http.Request) (api.Answer, error) {
@@ -202,15 +208,15 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &api.List{}
-	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return add(out, t, raw) }); err != nil {
+	out := &traces{encoder: wire.Encoder{Raw: raw}}
+	if _, _, err := a.engine.Each(r.Context(), req, out.add); err != nil {
 		return api.Answer{}, err
 	}
 	return framed(out, nil), nil
 }
 
 func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {
-	out := &api.List{}
+	out := &traces{encoder: wire.Encoder{Raw: raw}}
 	var errs []errorBody
 	asked := map[trace.ID]bool{}
 	for _, s := range ids {
@@ -229,7 +235,7 @@ func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error)
 		case err != nil:
 			return api.Answer{}, err
 		default:
-			if err := add(out, t, raw); err != nil {
+			if err := out.add(t); err != nil {
 				return api.Answer{}, err
 			}
 		}

@@ -8,119 +8,134 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 
 	"github.com/clewtrace/clew/trace"
 )
 
-// Trace is one trace.
-type Trace struct {
-	TraceID   string             `json:"traceID"`
-	Spans     []Span             `json:"spans"`
-	Processes map[string]Process `json:"processes"`
-	Warnings  []string           `json:"warnings"`
+// Encoder writes traces in Jaeger's form: for each its ID, its spans in tree pre-order with times in µs, and its processes, as one JSON
+// object. It writes without values in between: an answer has a hundred thousand tags. The zero Encoder is ready. One is for one answer
+// and one goroutine: it keeps what traces of it share.
+type Encoder struct {
+	// Raw leaves all as it came. Else, as Jaeger's query service does it, server spans that share their client's ID, which is Zipkin's
+	// way, get an ID of their own and the client as parent, and what was mended is in the warnings.
+	Raw bool
+
+	id        []byte // of the trace, as JSON text
+	processes map[*trace.Resource]process
+	numbers   map[string]int // by a process's JSON: equal resources of different batches are one process
+	order     []string       // of numbers' keys
+	traces    int            // the number of the trace
 }
 
-// Span is one span; times are µs.
-type Span struct {
-	TraceID       string      `json:"traceID"`
-	SpanID        string      `json:"spanID"`
-	Flags         uint32      `json:"flags,omitempty"`
-	OperationName string      `json:"operationName"`
-	References    []Reference `json:"references"`
-	StartTime     uint64      `json:"startTime"`
-	Duration      uint64      `json:"duration"`
-	Tags          []KeyValue  `json:"tags"`
-	Logs          []Log       `json:"logs"`
-	ProcessID     string      `json:"processID"`
-	Warnings      []string    `json:"warnings"`
+// process is a service and its tags.
+type process struct {
+	json   string
+	number int // from 1 on, in the trace it was last used in
+	trace  int // that one
 }
 
-// Reference is a parent or a link.
-type Reference struct {
-	RefType string `json:"refType"`
-	TraceID string `json:"traceID"`
-	SpanID  string `json:"spanID"`
-}
-
-// KeyValue is a tag. Type is string, bool, int64, float64 or binary (Value in base64).
-type KeyValue struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value"`
-}
-
-// Log is an event; Timestamp is µs.
-type Log struct {
-	Timestamp uint64     `json:"timestamp"`
-	Fields    []KeyValue `json:"fields"`
-}
-
-// Process is a service and its tags.
-type Process struct {
-	ServiceName string     `json:"serviceName"`
-	Tags        []KeyValue `json:"tags"`
-}
-
-// Encode returns a trace in Jaeger's form, spans in tree pre-order. As Jaeger's query service does it, server spans that share their
-// client's ID, which is Zipkin's way, get an ID of their own and the client as parent, and what was mended is in the warnings.
-// raw leaves all as it came.
-func Encode(t *trace.Trace, raw bool) Trace {
-	out := Trace{TraceID: FormatID(t.ID), Spans: make([]Span, 0, len(t.Spans)), Processes: map[string]Process{}}
-	processes := map[*trace.Resource]string{}
-	bodies := map[string]string{} // equal resources of different batches are one process
+// Append appends a trace.
+func (e *Encoder) Append(b []byte, t *trace.Trace) []byte {
+	e.begin(t.ID)
 	tree := trace.Arrange(t.Spans)
-	ids := identify(t.Spans, tree)
+	ids := identify(t.Spans, tree, e.Raw)
+	b = append(append(append(b, `{"traceID":`...), e.id...), `,"spans":[`...)
+	first := true
 	for row, r := range tree.Rows {
 		if r.Span < 0 {
 			continue
 		}
-		s := &t.Spans[r.Span]
-		p, ok := processes[s.Resource]
-		if !ok {
-			body := string(trace.AppendResource(nil, s.Resource))
-			if p, ok = bodies[body]; !ok {
-				p = fmt.Sprint("p", len(bodies)+1)
-				bodies[body] = p
-				out.Processes[p] = process(s.Resource)
-			}
-			processes[s.Resource] = p
+		if !first {
+			b = append(b, ',')
 		}
-		id, parent := s.ID, s.Parent
-		var warnings []string
-		if !raw {
-			id = ids[row]
+		first = false
+		s := &t.Spans[r.Span]
+		parent, cut := s.Parent, false
+		if !e.Raw {
 			switch {
 			case r.Parent >= 0 && tree.Rows[r.Parent].Span >= 0:
 				parent = ids[r.Parent]
 			case r.Parent < 0 && !parent.IsZero():
-				parent = trace.SpanID{}
-				warnings = append(warnings, "its parent is itself or among its descendants; shown without a parent")
-			}
-			if s.End < s.Start {
-				warnings = append(warnings, fmt.Sprintf("ends %d ns before it starts; shown with duration 0", s.Start-s.End))
+				parent, cut = trace.SpanID{}, true
 			}
 		}
-		e := encode(s, id, parent)
-		e.ProcessID, e.Warnings = p, warnings
-		out.Spans = append(out.Spans, e)
+		b = e.span(b, s, ids[row], parent)
+		b = e.warnings(b, s, cut)
+		b = append(b, '}')
 	}
-	return out
+	b = append(b, `],"processes":{`...)
+	for i, p := range e.order {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(strconv.AppendInt(append(b, `"p`...), int64(i+1), 10), `":`...)
+		b = append(b, p...)
+	}
+	return append(b, `},"warnings":null}`...)
 }
 
-// identify returns an ID for each row: its own, or one that is free for a server span below the client that it shares it with.
-func identify(spans []trace.Span, tree trace.Tree) []trace.SpanID {
+func (e *Encoder) begin(id trace.ID) {
+	if e.processes == nil {
+		e.processes, e.numbers = map[*trace.Resource]process{}, map[string]int{}
+	}
+	e.traces++
+	clear(e.numbers)
+	e.order = e.order[:0]
+	e.id = appendID(e.id[:0], id)
+}
+
+// number returns the number in this trace of the process that a resource is.
+func (e *Encoder) number(r *trace.Resource) int {
+	p := e.processes[r]
+	if p.trace == e.traces {
+		return p.number
+	}
+	if p.json == "" {
+		p.json = string(appendProcess(nil, r))
+	}
+	n, ok := e.numbers[p.json]
+	if !ok {
+		e.order = append(e.order, p.json)
+		n = len(e.order)
+		e.numbers[p.json] = n
+	}
+	p.number, p.trace = n, e.traces
+	e.processes[r] = p
+	return n
+}
+
+func appendProcess(b []byte, r *trace.Resource) []byte {
+	b = appendText(append(b, `{"serviceName":`...), r.Service())
+	b = append(b, `,"tags":[`...)
+	n := len(b)
+	for i := range r.Attrs {
+		if r.Attrs[i].Key != "service.name" {
+			b = appendAttr(comma(b, n), &r.Attrs[i])
+		}
+	}
+	return append(b, "]}"...)
+}
+
+// identify returns an ID for each row: its own, or, if not raw, one that is free for a server span below the client that it shares it with.
+func identify(spans []trace.Span, tree trace.Tree, raw bool) []trace.SpanID {
 	ids := make([]trace.SpanID, len(tree.Rows))
-	taken := map[trace.SpanID]bool{}
+	var shared []int
 	for i, r := range tree.Rows {
 		ids[i] = r.ID
-		taken[r.ID] = true
+		if !raw && r.Parent >= 0 && r.Span >= 0 && tree.Rows[r.Parent].ID == r.ID && spans[r.Span].Kind == trace.KindServer {
+			shared = append(shared, i)
+		}
+	}
+	if len(shared) == 0 {
+		return ids
+	}
+	taken := make(map[trace.SpanID]bool, len(ids))
+	for _, id := range ids {
+		taken[id] = true
 	}
 	next := uint64(0)
-	for i, r := range tree.Rows {
-		if r.Parent < 0 || r.Span < 0 || tree.Rows[r.Parent].ID != r.ID || spans[r.Span].Kind != trace.KindServer {
-			continue
-		}
+	for _, i := range shared {
 		for free := false; !free; free = !taken[ids[i]] {
 			next++
 			binary.BigEndian.PutUint64(ids[i][:], next)
@@ -137,110 +152,184 @@ func FormatID(id trace.ID) string {
 	return id.String()
 }
 
-func process(r *trace.Resource) Process {
-	p := Process{ServiceName: r.Service(), Tags: []KeyValue{}}
-	for _, a := range r.Attrs {
-		if a.Key != "service.name" {
-			p.Tags = append(p.Tags, keyValue(a))
-		}
+// appendID appends a trace ID as JSON text.
+func appendID(b []byte, id trace.ID) []byte {
+	digits := id[:]
+	if [8]byte(id[:8]) == [8]byte{} {
+		digits = id[8:]
 	}
-	return p
+	return append(hex.AppendEncode(append(b, '"'), digits), '"')
 }
 
-func encode(s *trace.Span, id, parent trace.SpanID) Span {
-	out := Span{
-		TraceID: FormatID(s.TraceID), SpanID: id.String(), Flags: s.Flags & flagSampled, OperationName: s.Name, References: []Reference{},
-		StartTime: s.Start / 1000, Logs: []Log{}, Tags: tags(s),
+// span appends a span up to its warnings.
+func (e *Encoder) span(b []byte, s *trace.Span, id, parent trace.SpanID) []byte {
+	b = append(append(b, `{"traceID":`...), e.id...)
+	b = append(hex.AppendEncode(append(b, `,"spanID":"`...), id[:]), '"')
+	if s.Flags&flagSampled != 0 {
+		b = append(b, `,"flags":1`...)
 	}
+	b = appendText(append(b, `,"operationName":`...), s.Name)
+	b = e.references(append(b, `,"references":[`...), s, parent)
+	b = strconv.AppendUint(append(b, `],"startTime":`...), s.Start/1000, 10)
+	duration := uint64(0)
 	if s.End > s.Start {
-		out.Duration = (s.End - s.Start) / 1000
+		duration = (s.End - s.Start) / 1000
 	}
-	if !parent.IsZero() {
-		out.References = append(out.References, Reference{"CHILD_OF", out.TraceID, parent.String()})
-	}
-	for _, l := range s.Links {
-		if !parent.IsZero() && l.TraceID == s.TraceID && l.SpanID == s.Parent { // tells more of the parent: in what way it is one
-			out.References[0].RefType = refType(l)
-			continue
+	b = strconv.AppendUint(append(b, `,"duration":`...), duration, 10)
+	b = appendTags(append(b, `,"tags":[`...), s)
+	b = append(b, `],"logs":[`...)
+	for i := range s.Events {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		out.References = append(out.References, Reference{refType(l), FormatID(l.TraceID), l.SpanID.String()})
+		b = appendLog(b, &s.Events[i])
 	}
-	for _, e := range s.Events {
-		log := Log{Timestamp: e.Time / 1000, Fields: []KeyValue{}}
-		if _, named := trace.Get(e.Attrs, "event"); e.Name != "" && !named {
-			log.Fields = append(log.Fields, text("event", e.Name))
-		}
-		for _, a := range e.Attrs {
-			log.Fields = append(log.Fields, keyValue(a))
-		}
-		out.Logs = append(out.Logs, log)
-	}
-	return out
+	return append(strconv.AppendInt(append(b, `],"processID":"p`...), int64(e.number(s.Resource)), 10), '"')
 }
 
 // flagSampled is the one W3C flag that Jaeger shows.
 const flagSampled = 1
 
+func (e *Encoder) references(b []byte, s *trace.Span, parent trace.SpanID) []byte {
+	n := len(b)
+	if !parent.IsZero() {
+		kind := "CHILD_OF"
+		for i := range s.Links {
+			if l := &s.Links[i]; tellsOfParent(s, l) {
+				kind = refType(l)
+			}
+		}
+		b = append(append(append(b, `{"refType":"`...), kind...), `","traceID":`...)
+		b = append(append(b, e.id...), `,"spanID":"`...)
+		b = append(hex.AppendEncode(b, parent[:]), `"}`...)
+	}
+	for i := range s.Links {
+		l := &s.Links[i]
+		if !parent.IsZero() && tellsOfParent(s, l) {
+			continue
+		}
+		b = append(append(append(comma(b, n), `{"refType":"`...), refType(l)...), `","traceID":`...)
+		b = append(appendID(b, l.TraceID), `,"spanID":"`...)
+		b = append(hex.AppendEncode(b, l.SpanID[:]), `"}`...)
+	}
+	return b
+}
+
+// tellsOfParent reports whether a link is to the span's parent: it tells in what way it is one.
+func tellsOfParent(s *trace.Span, l *trace.Link) bool {
+	return l.SpanID == s.Parent && l.TraceID == s.TraceID
+}
+
 // refType returns what a link is: FOLLOWS_FROM unless the attribute that OpenTracing's bridge sets says otherwise.
-func refType(l trace.Link) string {
+func refType(l *trace.Link) string {
 	if v, ok := trace.Get(l.Attrs, "opentracing.ref_type"); ok && v.Text() == "child_of" {
 		return "CHILD_OF"
 	}
 	return "FOLLOWS_FROM"
 }
 
-func tags(s *trace.Span) []KeyValue {
-	out := make([]KeyValue, 0, len(s.Attrs)+4)
+// warnings appends what was mended, or null for nothing, as Jaeger writes it. cut: the span's parent was left out.
+func (e *Encoder) warnings(b []byte, s *trace.Span, cut bool) []byte {
+	b = append(b, `,"warnings":`...)
+	turned := s.End < s.Start && !e.Raw
+	if !cut && !turned {
+		return append(b, "null"...)
+	}
+	b = append(b, '[')
+	n := len(b)
+	if cut {
+		b = append(b, `"its parent is itself or among its descendants; shown without a parent"`...)
+	}
+	if turned {
+		b = strconv.AppendUint(append(comma(b, n), `"ends `...), s.Start-s.End, 10)
+		b = append(b, ` ns before it starts; shown with duration 0"`...)
+	}
+	return append(b, ']')
+}
+
+func appendLog(b []byte, e *trace.Event) []byte {
+	b = strconv.AppendUint(append(b, `{"timestamp":`...), e.Time/1000, 10)
+	b = append(b, `,"fields":[`...)
+	n := len(b)
+	if _, named := trace.Get(e.Attrs, "event"); e.Name != "" && !named {
+		b = appendString(b, "event", e.Name)
+	}
+	for i := range e.Attrs {
+		b = appendAttr(comma(b, n), &e.Attrs[i])
+	}
+	return append(b, "]}"...)
+}
+
+func appendTags(b []byte, s *trace.Span) []byte {
+	n := len(b)
 	if s.Scope.Name != "" {
-		out = append(out, text("otel.scope.name", s.Scope.Name))
+		b = appendString(b, "otel.scope.name", s.Scope.Name)
 	}
 	if s.Scope.Version != "" {
-		out = append(out, text("otel.scope.version", s.Scope.Version))
+		b = appendString(comma(b, n), "otel.scope.version", s.Scope.Version)
 	}
-	for _, a := range s.Attrs {
-		out = append(out, keyValue(a))
+	for i := range s.Attrs {
+		b = appendAttr(comma(b, n), &s.Attrs[i])
 	}
 	if s.Kind != trace.KindUnspecified {
-		out = append(out, text("span.kind", s.Kind.String()))
+		b = appendString(comma(b, n), "span.kind", s.Kind.String())
 	}
 	switch s.Status {
 	case trace.StatusOK:
-		out = append(out, text("otel.status_code", "OK"))
+		b = appendString(comma(b, n), "otel.status_code", "OK")
 	case trace.StatusError:
-		out = append(out, text("otel.status_code", "ERROR"))
+		b = appendString(comma(b, n), "otel.status_code", "ERROR")
 		if v, ok := trace.Get(s.Attrs, "error"); !ok || v.Text() != "true" {
-			out = append(out, KeyValue{"error", "bool", true})
+			b = append(b, `,{"key":"error","type":"bool","value":true}`...)
 		}
 	}
 	if s.StatusMessage != "" {
-		out = append(out, text("otel.status_description", s.StatusMessage))
+		b = appendString(comma(b, n), "otel.status_description", s.StatusMessage)
 	}
 	if s.State != "" {
-		out = append(out, text("w3c.tracestate", s.State))
+		b = appendString(comma(b, n), "w3c.tracestate", s.State)
 	}
-	return out
+	return b
 }
 
 // maxSafe is the largest integer that a browser's numbers hold exactly; Jaeger writes what is beyond it as text.
 const maxSafe = 1<<53 - 1
 
-func text(k, v string) KeyValue { return KeyValue{k, "string", v} }
-
-func keyValue(a trace.Attr) KeyValue {
+// appendAttr appends a tag. Its type is string, bool, int64, float64 or binary (the value in base64).
+func appendAttr(b []byte, a *trace.Attr) []byte {
+	b = appendText(append(b, `{"key":`...), a.Key)
 	switch a.Value.Type() {
+	case trace.TypeString:
+		return append(appendText(append(b, `,"type":"string","value":`...), a.Value.Str()), '}')
 	case trace.TypeBool:
-		return KeyValue{a.Key, "bool", a.Value.Bool()}
+		return append(strconv.AppendBool(append(b, `,"type":"bool","value":`...), a.Value.Bool()), '}')
 	case trace.TypeInt:
-		if i := a.Value.Int(); i > maxSafe || i < -maxSafe {
-			return KeyValue{a.Key, "int64", a.Value.Text()}
+		b = append(b, `,"type":"int64","value":`...)
+		if i := a.Value.Int(); i <= maxSafe && i >= -maxSafe {
+			return append(strconv.AppendInt(b, i, 10), '}')
 		}
-		return KeyValue{a.Key, "int64", a.Value.Int()}
+		return append(appendText(b, a.Value.Text()), '}')
 	case trace.TypeDouble:
 		if f := a.Value.Double(); f-f == 0 { // JSON has no NaN and no infinity
-			return KeyValue{a.Key, "float64", f}
+			return append(appendDouble(append(b, `,"type":"float64","value":`...), f), '}')
 		}
 	case trace.TypeBytes:
-		return KeyValue{a.Key, "binary", base64.StdEncoding.EncodeToString([]byte(a.Value.Str()))}
+		b = append(b, `,"type":"binary","value":"`...)
+		return append(base64.StdEncoding.AppendEncode(b, []byte(a.Value.Str())), `"}`...)
 	}
-	return text(a.Key, a.Value.Text())
+	return append(appendText(append(b, `,"type":"string","value":`...), a.Value.Text()), '}')
+}
+
+// appendString appends a tag that is text. The key needs no escapes.
+func appendString(b []byte, key, value string) []byte {
+	b = append(append(append(b, `{"key":"`...), key...), `","type":"string","value":`...)
+	return append(appendText(b, value), '}')
+}
+
+// comma appends a comma unless b is still n bytes long, as it was before the list's first element.
+func comma(b []byte, n int) []byte {
+	if len(b) > n {
+		b = append(b, ',')
+	}
+	return b
 }
