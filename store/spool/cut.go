@@ -146,20 +146,22 @@ func (s *Spool) keepLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			s.mu.Lock()
-			f := s.state.Load().open
-			if age := now.UnixNano() - f.opened.Load(); age >= int64(s.cfg.HeadAge) && f.spans() > 0 && !s.closed {
-				s.freeze()
-			}
-			s.mu.Unlock()
-			if s.purgeDue(now) {
-				s.signal()
+			if s.isOld(s.state.Load().open, now) {
+				s.mu.Lock()
+				if s.isOld(s.state.Load().open, now) && !s.closed {
+					s.freeze()
+				}
+				s.mu.Unlock()
 			}
 			if err := s.expire(now); err != nil {
 				s.log.Error("expired block cannot be deleted", "err", err)
 			}
 		}
 	}
+}
+
+func (s *Spool) isOld(f *front, now time.Time) bool {
+	return now.UnixNano()-f.opened.Load() >= int64(s.cfg.HeadAge) && f.spans() > 0
 }
 
 // expire deletes the blocks whose newest span is older than the retention, and the oldest ones over the limit of bytes.
