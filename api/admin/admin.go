@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +51,7 @@ func Handler(h *Health, reg *prometheus.Registry, profiles bool) *http.ServeMux 
 		http.Error(w, fmt.Sprintf("there is no call %s %.100s on the admin port; see docs/http-api.md", r.Method, r.URL.Path), http.StatusNotFound)
 	})
 	if profiles {
+		runtime.SetMutexProfileFraction(100) // of 100 waits for a lock, one is in the profile
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -101,9 +100,6 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 
 	health := admin.NewHealth("recovering")
-	if c.pprof {
-		runtime.SetMutexProfileFraction(100) // of 100 waits for a lock, one is in the profile
-	}
 	adminMux := admin.Handler(health, reg, c.pprof)
 	adminServer := newServer(c.named(adminMux), c.timeout, log)
 	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
