@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -214,22 +215,26 @@ func (a *addressed) mark(req *http.Request) {
 }
 
 // check holds that the server at a URL, of any port that answers HTTP, takes the command for the tenant's: one that has no tenants would
-// take it for all that it has.
+// take it for all that it has. Without a tenant it says so where there are some.
 func (a *addressed) check(ctx context.Context, client *http.Client, url string) error {
-	if a.tenant == "" {
-		return nil
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
 	a.mark(req)
 	resp, err := client.Do(req)
+	if err != nil && a.tenant == "" { // what comes next says it, too
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%w; is the server running, and is this its admin port?", err)
 	}
 	_ = resp.Body.Close()
-	if resp.Header.Get(tenantHeader) != a.tenant {
+	switch answers := resp.Header.Get(tenantHeader); {
+	case answers == a.tenant:
+	case a.tenant == "":
+		fmt.Fprintf(os.Stderr, "of the tenant %s alone: the server has others, which --tenant names\n", answers)
+	default:
 		return errors.New("the server knows no tenants, or names them by another header than " + a.header + "; see its settings tenants.list and tenants.header, and --tenant-header")
 	}
 	return nil

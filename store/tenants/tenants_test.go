@@ -188,9 +188,13 @@ func TestRetentionByAge(t *testing.T) {
 			by   time.Duration
 			want string
 		}{
-			{110 * time.Second, "default short long ever"}, {20 * time.Second, "default long ever"},
-			{7 * time.Minute, "default long ever"}, {time.Minute, "long ever"},
-			{49 * time.Minute, "long ever"}, {time.Minute, "ever"}, {5 * time.Hour, "ever"},
+			{110 * time.Second, "default short long ever"},
+			{20 * time.Second, "default long ever"},
+			{7 * time.Minute, "default long ever"},
+			{time.Minute, "long ever"},
+			{49 * time.Minute, "long ever"},
+			{time.Minute, "ever"},
+			{5 * time.Hour, "ever"},
 		} {
 			time.Sleep(step.by)
 			synctest.Wait()

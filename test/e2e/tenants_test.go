@@ -144,6 +144,7 @@ func TestTenants(t *testing.T) {
 	if _, body, _ := ask(t, "GET", restored.URL("query")+"/api/traces/"+idOf(1).String(), "", nil); !strings.Contains(body, "owner-is-b") {
 		t.Errorf("restored of b's backup: %s", body)
 	}
+	run(0, "of the tenant default alone", "delete", admin, "--all", "--dry-run")
 	run(0, "deleted   1 trace\n", "delete", admin, "--tenant", "a", "--all")
 	check("a")
 	for _, protocol := range []string{"grpc", "http"} {
@@ -159,6 +160,30 @@ func TestTenants(t *testing.T) {
 	for tenant, want := range map[string]string{"": `"ageNs":604800000000000`, "a": `"ageNs":2592000000000000`, "b": `"ageNs":604800000000000`} {
 		if _, body, _ := ask(t, "GET", s.URL("query")+"/api/v1/status", tenant, nil); !strings.Contains(body, want) {
 			t.Errorf("status of %q: %s", tenant, body)
+		}
+	}
+}
+
+// TestRetentionOfTenants: a span that is too old for one tenant is not for another, and a trace deleted by one is not deleted by another.
+func TestRetentionOfTenants(t *testing.T) {
+	s := withTenants(t, t.TempDir())
+	old := uint64(time.Now().Add(-10 * 24 * time.Hour).UnixNano()) // default and b: 7 days; a: 30
+	span := trace.Span{TraceID: idOf(1), ID: trace.SpanID{7: 1}, Name: "old", Start: old, End: old, Resource: &trace.Resource{}, Scope: &trace.Scope{}}
+	raw := trace.AppendTraces(nil, []trace.Span{span})
+	for _, tenant := range []string{"", "b"} {
+		if code, text, _ := ask(t, "POST", s.URL("otlp_http")+"/v1/traces", tenant, raw); code != 200 || !strings.Contains(text, "1 of 1 spans were refused") {
+			t.Errorf("%q keeps a span that is past its retention: %d %q", tenant, code, text)
+		}
+	}
+	if code, text, _ := ask(t, "POST", s.URL("otlp_http")+"/v1/traces", "a", raw); code != 200 || text != "" {
+		t.Errorf("a refuses a span within its retention: %d %q", code, text)
+	}
+	if r := testkit.Run(t, nil, "delete", "--admin="+s.URL("admin"), "--tenant", "a", idOf(1).String()); r.Status != 0 {
+		t.Fatal(r.Stderr)
+	}
+	for tenant, want := range map[string]bool{"": false, "a": true, "b": false} {
+		if _, text, _ := ask(t, "POST", s.URL("otlp_http")+"/v1/traces", tenant, ownedBy(tenant)); strings.Contains(text, "which was deleted") != want {
+			t.Errorf("a deleted the trace; %q is told %q", tenant, text)
 		}
 	}
 }
