@@ -61,17 +61,14 @@ func (c *cache) put(a *arranged) {
 	if total > cacheSpans { // rows of it are read anew
 		return
 	}
-	keep := []*arranged{a}
-	for _, old := range slices.Backward(c.traces) {
-
-		if total += len(old.trace.Spans); total > cacheSpans {
+	first := len(c.traces)
+	for ; first > 0; first-- {
+		if total += len(c.traces[first-1].trace.Spans); total > cacheSpans {
 			break
 		}
-		if !old.is(a.tenant, a.trace.ID) {
-			keep = append([]*arranged{old}, keep...)
-		}
 	}
-	c.traces = keep
+	c.traces = slices.DeleteFunc(slices.Delete(c.traces, 0, first), func(old *arranged) bool { return old.is(a.tenant, a.trace.ID) })
+	c.traces = append(c.traces, a)
 }
 
 func (a *API) arrange(r *http.Request) (*arranged, error) {

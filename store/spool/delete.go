@@ -476,7 +476,8 @@ func (s *Spool) removeBlock(path string) error {
 
 // operations adds those of a group that is copied from a block whose list has those of deleted traces, too.
 func (g *group) operations(names operations) error {
-	for i, s := range g.rows.shapes {
+	for i := range g.shapes {
+		s := g.rowsOf(uint32(i))
 		if s.wide && g.shape(uint32(i)) == nil {
 			return trace.Errorf(trace.Corrupt, "block %d is damaged", g.block.number)
 		}

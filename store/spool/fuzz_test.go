@@ -127,7 +127,7 @@ func FuzzReadGroup(f *testing.F) {
 		}
 		g := newGroup(groupAt{&block{footer: Footer{Groups: []groupInfo{*info}}}, 0}, &h, newReader(z, nil))
 		k := uint32(shape) % uint32(len(g.rows.shapes))
-		s := g.rows.shapes[k]
+		s := g.rowsOf(k)
 		if s.attach(section, g.counts[k]) != nil {
 			return
 		}

@@ -20,7 +20,7 @@ type group struct {
 	*groupHeader
 	block  *block
 	info   *groupInfo
-	rows   *rows
+	rows   *rows  // of its shapes, those that were asked for: see rowsOf
 	ready  []bool // by shape: section read
 	broken []bool // by shape: damaged
 	reader *reader
@@ -148,16 +148,20 @@ func (r *reader) header(at groupAt) (*groupHeader, error) {
 
 func newGroup(at groupAt, h *groupHeader, r *reader) *group {
 	k := len(h.shapes)
-	g := &group{
+	return &group{
 		groupHeader: h, block: at.block, info: at.info(), ready: make([]bool, k), broken: make([]bool, k), reader: r,
 		rows: &rows{z: r.z, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
 	}
-	shapes := make([]shapeRows, k)
-	for i := range shapes {
-		shapes[i].shape = h.shapes[i]
-		g.rows.shapes[i] = &shapes[i]
+}
+
+// rowsOf returns the rows of a shape, whose columns may not be available. They are made when first asked for: a trace has few of a group's shapes.
+func (g *group) rowsOf(i uint32) *shapeRows {
+	s := g.rows.shapes[i]
+	if s == nil {
+		s = &shapeRows{shape: g.shapes[i]}
+		g.rows.shapes[i] = s
 	}
-	return g
+	return s
 }
 
 // groupHeader reads a group's header.
@@ -408,7 +412,7 @@ func (g *groupHeader) locate(spans int) error {
 
 // shape makes a shape's columns available. It returns nil when they are damaged, having reported that.
 func (g *group) shape(i uint32) *shapeRows {
-	s := g.rows.shapes[i]
+	s := g.rowsOf(i)
 	if g.ready[i] {
 		return s
 	}
@@ -450,12 +454,9 @@ func (s *shapeRows) id(row uint32) (id trace.SpanID) {
 // attach splits a section into its columns, which stay encoded.
 func (s *shapeRows) attach(raw []byte, n int) error {
 	c := &cursor{b: raw}
-	lengths := make([]uint64, c.count(1))
-	for i := range lengths {
-		lengths[i] = c.uint()
-	}
 	const firstText = 3 // what comes before rest is numbers
-	columns := []*column{&s.start, &s.duration, &s.resource, &s.rest}
+	var room [maxColumns]*column
+	columns := append(room[:0], &s.start, &s.duration, &s.resource, &s.rest)
 	if s.wide {
 		columns = append(columns, &s.names)
 	}
@@ -463,13 +464,20 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	for i := range s.attrs {
 		columns = append(columns, &s.attrs[i])
 	}
+	if c.count(1) != len(columns) {
+		return errColumn
+	}
+	lengths := *c
+	for range columns {
+		c.uint()
+	}
 	ids := c.take(uint64(n) * 8)
-	if c.bad || len(columns) != len(lengths) {
+	if c.bad {
 		return errColumn
 	}
 	s.n, s.encodedIDs = n, ids
 	for i, col := range columns {
-		col.enc = c.take(lengths[i])
+		col.enc = c.take(lengths.uint())
 		number := i < firstText || i >= len(columns)-len(s.keys) && isNumber(s.keys[i-len(columns)+len(s.keys)].typ)
 		if c.bad || len(col.enc) == 0 || number != (col.enc[0] <= pack.Indexed) {
 			return errColumn

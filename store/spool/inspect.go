@@ -237,11 +237,11 @@ func (in *inspection) group(b *block, i int) error {
 	for k := range g.sections {
 		raw, err := b.read(g.sections[k], info.Offset)
 		if err == nil {
-			err = g.rows.shapes[k].attach(raw, g.counts[k])
+			err = g.rowsOf(uint32(k)).attach(raw, g.counts[k])
 		} else if trace.KindOf(err) != trace.Corrupt {
 			return err
 		}
-		in.shape(g.rows.shapes[k], int64(g.counts[k]), raw, err == nil)
+		in.shape(g.rowsOf(uint32(k)), int64(g.counts[k]), raw, err == nil)
 		if err != nil {
 			_ = b.lost(info.Offset+g.sections[k].Offset, err)
 			in.Parts["damaged"] += g.sections[k].Length

@@ -36,6 +36,17 @@ func (m *matcher) tests(s *shapeRows) (left []test, ok bool) {
 	return left, true
 }
 
+// mayBe reports whether a shape is of the service and operation that are asked for, which tells most shapes.
+func (m *matcher) mayBe(s *shape) bool {
+	for k := range m.conds {
+		c := &m.conds[k]
+		if c.Field == trace.FieldService && !c.Compare(trace.String(s.service)) || c.Field == trace.FieldName && !s.wide && !c.Compare(trace.String(s.name)) {
+			return false
+		}
+	}
+	return true
+}
+
 // ask decides a condition for a whole shape, or returns the test that decides it for a row.
 func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
 	switch c.Field {

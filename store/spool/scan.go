@@ -258,10 +258,13 @@ func (sn *scanner) group(at groupAt) {
 		return
 	}
 	m := newMatcher(g.rows, sn.conds)
-	tests := make([][]test, len(g.rows.shapes))
-	possible := make([]bool, len(g.rows.shapes))
-	for k, s := range g.rows.shapes {
-		if tests[k], possible[k] = m.tests(s); possible[k] && g.shape(uint32(k)) == nil {
+	tests := make([][]test, len(g.shapes))
+	possible := make([]bool, len(g.shapes))
+	for k := range g.shapes {
+		if !m.mayBe(&g.shapes[k]) {
+			continue
+		}
+		if tests[k], possible[k] = m.tests(g.rowsOf(uint32(k))); possible[k] && g.shape(uint32(k)) == nil {
 			possible[k] = false
 			sn.rep.Incomplete = "a damaged part of a block was left out"
 		}

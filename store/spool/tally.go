@@ -103,8 +103,9 @@ func (t *tally) rows(r *rows) {
 
 // group counts a group that was read.
 func (t *tally) group(g *group) error {
-	for i, s := range g.rows.shapes {
-		if g.shape(uint32(i)) == nil {
+	for i := range g.shapes {
+		s := g.shape(uint32(i))
+		if s == nil {
 			return trace.Errorf(trace.Corrupt, "block %d is damaged", g.block.number)
 		}
 		if err := g.rows.load(s); err != nil {

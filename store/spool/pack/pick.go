@@ -98,6 +98,9 @@ func At(b []byte, i, n int) (uint64, error) {
 
 // Range returns numbers lo up to hi of the n that Read would return; lo must be a multiple of Block. Of packed numbers it decodes these alone.
 func Range(b []byte, lo, hi, n int) ([]uint64, error) {
+	if len(b) > 0 && b[0] == Constant && hi <= n && n <= maxBytes/8 {
+		return Read(b, hi-lo)
+	}
 	if len(b) > 0 && b[0] == Packed && hi <= n {
 		p, ok := openPacked(b[1:])
 		if ok {
