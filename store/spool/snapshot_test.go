@@ -70,6 +70,8 @@ func TestSnapshot(t *testing.T) {
 		s.cutNow(t)
 	}
 	s.settle(t)
+	s.stop() // what goes on by itself reads the settings
+	s.end.Wait()
 	s.cfg.RetentionBytes = 1
 	if err := s.expire(time.Now()); err != nil {
 		t.Fatal(err)

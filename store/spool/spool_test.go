@@ -529,9 +529,9 @@ func TestRetention(t *testing.T) {
 		t.Errorf("%v spans counted as expired", n)
 	}
 
-	s.mu.Lock()
-	s.cfg.RetentionBytes = 1
-	s.mu.Unlock()
+	s.crash()
+	cfg.RetentionBytes = 1
+	s = open(t, cfg)
 	want := model{}
 	young := m.trace(10)
 	want.add(young)
