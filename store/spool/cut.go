@@ -153,6 +153,9 @@ func (s *Spool) keepLoop(ctx context.Context) {
 				}
 				s.mu.Unlock()
 			}
+			if s.purgeDue(now) {
+				s.signal()
+			}
 			if err := s.expire(now); err != nil {
 				s.log.Error("expired block cannot be deleted", "err", err)
 			}

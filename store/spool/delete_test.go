@@ -385,6 +385,26 @@ func (s *Spool) rested() bool {
 	return x.pass == nil && !x.isDue(time.Now())
 }
 
+// TestPassBeginsByItself holds that what was deleted goes from disk without anything else that happens.
+func TestPassBeginsByItself(t *testing.T) {
+	cfg := testConfig(t)
+	s := open(t, cfg)
+	spans := smallTraces(1, 1, 5)[0]
+	appendSpans(t, s, spans)
+	s.cutNow(t)
+	if _, err := s.Delete(t.Context(), []trace.ID{spans[0].TraceID}); err != nil {
+		t.Fatal(err)
+	}
+	s.deleter.mu.Lock()
+	s.deleter.due = time.Now()
+	s.deleter.mu.Unlock()
+	for deadline := time.Now().Add(time.Minute); len(s.state.Load().blocks) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no pass began")
+		}
+	}
+}
+
 // TestDeleteEveryFault lets each call to the file system fail, as TestEveryFault does: no deletion that was acknowledged may come undone,
 // nothing else may be lost, and in the end nothing of what was deleted may be on disk.
 func TestDeleteEveryFault(t *testing.T) {
