@@ -75,12 +75,23 @@ func (s *Spool) mergeOne(ctx context.Context) (worked bool, err error) {
 	return true, s.swap(from, b)
 }
 
-// swap lets others take the place of blocks, whose files it deletes.
+// swap lets others take the place of blocks, whose files it deletes. When one of them has expired meanwhile, the others are for
+// nothing: they have its spans.
 func (s *Spool) swap(from, to []*block) error {
+	expired := false
 	s.replace(func(next *state) {
+		for _, b := range from {
+			expired = expired || !slices.Contains(next.blocks, b)
+		}
+		if expired {
+			return
+		}
 		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(from, b) })
 		next.blocks = append(next.blocks, to...)
 	})
+	if expired {
+		from = to
+	}
 	return s.remove(from)
 }
 

@@ -499,6 +499,43 @@ func TestCutDuringMerge(t *testing.T) {
 	want.check(t, s)
 }
 
+// A block that expires while it is merged does not come back with the merged one.
+func TestExpireDuringMerge(t *testing.T) {
+	s := open(t, testConfig(t))
+	s.stop() // nothing merges by itself
+	s.end.Wait()
+	m, want := newMaker(13), model{}
+	for i := range mergeBlocks {
+		spans := m.trace(20)
+		appendSpans(t, s, spans)
+		if i > 0 {
+			want.add(spans)
+		}
+		s.mu.Lock()
+		s.freeze()
+		s.mu.Unlock()
+		if err := s.cutAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := s.pick()
+	merged, err := s.merge(t.Context(), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.remove(from[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.swap(from, merged); err != nil {
+		t.Fatal(err)
+	}
+	want.check(t, s)
+	want.checkScan(t, s, trace.Scan{})
+	if files, err := os.ReadDir(s.blockDir()); err != nil || len(files) != mergeBlocks-1 {
+		t.Errorf("%d files, %v; want those of the blocks that are left", len(files), err)
+	}
+}
+
 func noise(r *rand.Rand, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
