@@ -132,17 +132,21 @@ func TestShrink(t *testing.T) {
 	}
 }
 
-// TestModelFindsLoss holds that a disk which loses what it said was synced is found out, and the operations that show it made fewer.
+// TestModelFindsLoss holds that a disk which loses what it said was synced is found out, with few operations.
 func TestModelFindsLoss(t *testing.T) {
 	fails := func(part []step) bool {
-		_, err := runSteps(filepath.Join(t.TempDir(), "store"), part, true)
-		return err != nil
+		for range 4 { // what happens in the background is not the same each time
+			if _, err := runSteps(filepath.Join(t.TempDir(), "store"), part, true); err != nil {
+				return true
+			}
+		}
+		return false
 	}
 	for seed := uint64(1); seed < 50; seed++ {
 		if steps := sequence(seed); fails(steps) {
 			short := shrink(steps, fails)
-			if len(short) >= len(steps) { // how far it goes is not the same each time, since blocks are cut and merged in the background
-				t.Errorf("of %d steps none could go: %v", len(short), short)
+			if len(short) > 5 {
+				t.Errorf("shrunk to %d steps: %v", len(short), short)
 			}
 			return
 		}
