@@ -193,27 +193,27 @@ func (ss settings) loadNode(path, prefix string, n *yaml.Node, seen map[string]i
 		return nil // a section whose keys are all commented out
 	}
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s:%d: %s is not a section of keys and values", path, n.Line, orFile(strings.TrimSuffix(prefix, ".")))
+		return fmt.Errorf("%s%s is not a section of keys and values", where(path, n.Line), orFile(strings.TrimSuffix(prefix, ".")))
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		key := prefix + k.Value
 		if line, twice := seen[key]; twice {
-			return fmt.Errorf("%s:%d: %s is set twice, first in line %d", path, k.Line, key, line)
+			return fmt.Errorf("%s%s is set twice, first in line %d", where(path, k.Line), key, line)
 		}
 		seen[key] = k.Line
 		if s := ss.find(key); s != nil {
-			if l, ok := s.value.(*tenantList); ok && v.Kind == yaml.MappingNode {
-				s.from = fmt.Sprintf("%s:%d", path, k.Line)
-				if err := l.loadNode(path, key+".", v); err != nil {
+			if l, ok := s.value.(structured); ok && v.Kind != yaml.ScalarNode {
+				s.from = strings.TrimSuffix(where(path, k.Line), ": ")
+				if err := l.loadNode(path, key, v); err != nil {
 					return err
 				}
 				continue
 			}
 			if err := s.setNode(v); err != nil {
-				return fmt.Errorf("%s:%d: %s: %w", path, v.Line, key, err)
+				return fmt.Errorf("%s%s: %w", where(path, v.Line), key, err)
 			}
-			s.from = fmt.Sprintf("%s:%d", path, v.Line)
+			s.from = strings.TrimSuffix(where(path, v.Line), ": ")
 			continue
 		}
 		if ss.isSection(key) {
@@ -222,9 +222,17 @@ func (ss settings) loadNode(path, prefix string, n *yaml.Node, seen map[string]i
 			}
 			continue
 		}
-		return fmt.Errorf("%s:%d: there is no key %s%s", path, k.Line, key, suggest(ss.nearest(key)))
+		return fmt.Errorf("%sthere is no key %s%s", where(path, k.Line), key, suggest(ss.nearest(key)))
 	}
 	return nil
+}
+
+// where begins an error about a line of a file; a value that was given as text has neither.
+func where(path string, line int) string {
+	if path == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: ", path, line)
 }
 
 func orFile(section string) string {
@@ -244,9 +252,7 @@ func (s *setting) setNode(n *yaml.Node) error {
 	case yaml.ScalarNode:
 		return s.value.Set(n.Value)
 	case yaml.SequenceNode:
-		switch s.value.(type) {
-		case *list, *tenantList:
-		default:
+		if _, ok := s.value.(*list); !ok {
 			return errors.New("is a list; want one value")
 		}
 		var parts []string
@@ -313,7 +319,7 @@ func (ss settings) print() string {
 		}
 		v := s.value.String()
 		switch s.value.(type) {
-		case *text, *address, *list, *tenantList:
+		case *text, *address, *list, structured:
 			v = strconv.Quote(v)
 		}
 		fmt.Fprintf(&b, "  %-40s # %s\n", key+": "+v, s.from)

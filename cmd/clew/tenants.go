@@ -120,17 +120,28 @@ func (v *tenantList) named(name string) (tenant, error) {
 	return tenant{name: name}, nil
 }
 
-// loadNode sets the tenants from a file's section. Errors are as of settings.loadNode.
-func (v *tenantList) loadNode(path, prefix string, n *yaml.Node) error {
+// loadNode sets the tenants from a file's section, or from a list of texts. Errors are as of settings.loadNode.
+func (v *tenantList) loadNode(path, key string, n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		s := setting{value: &list{new([]string)}}
+		err := s.setNode(n)
+		if err == nil {
+			err = v.Set(s.value.String())
+		}
+		if err != nil {
+			return fmt.Errorf("%s%s: %w", where(path, n.Line), key, err)
+		}
+		return nil
+	}
 	*v.p = nil
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		t, err := v.named(k.Value)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %s: %w", path, k.Line, strings.TrimSuffix(prefix, "."), err)
+			return fmt.Errorf("%s%s: %w", where(path, k.Line), key, err)
 		}
-		key := prefix + t.name + "."
-		if err := t.settings(key).loadNode(path, key, n.Content[i+1], map[string]int{}); err != nil {
+		prefix := key + "." + t.name + "."
+		if err := t.settings(prefix).loadNode(path, prefix, n.Content[i+1], map[string]int{}); err != nil {
 			return err
 		}
 		*v.p = append(*v.p, t)

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// structured is a value with keys of its own. In a file it is a section, or a list of sections; as text it is whatever Set takes.
+type structured interface {
+	flag.Value
+	// loadNode sets the value from what a file has at a key. Errors are as of settings.loadNode.
+	loadNode(path, key string, n *yaml.Node) error
+}
+
+// sections is a list of sections with the same keys. As text, for a flag or the environment, it is the same YAML in one line:
+//
+//	[{endpoint: "http://a:4318", queue_bytes: 1GiB}, {endpoint: "http://b:9411"}]
+type sections[T any] struct {
+	p     *[]T
+	fresh T                 // what a section is that sets nothing
+	keys  func(*T) settings // the keys of a section, below no prefix
+}
+
+func (v *sections[T]) String() string {
+	all := make([]string, len(*v.p))
+	for i := range *v.p {
+		fresh, parts := v.fresh, []string(nil)
+		defaults := v.keys(&fresh)
+		for k, s := range v.keys(&(*v.p)[i]) {
+			text := s.value.String()
+			if text == defaults[k].value.String() {
+				continue
+			}
+			if _, ok := s.value.(structured); !ok {
+				text = strconv.Quote(text)
+			}
+			parts = append(parts, s.key+": "+text)
+		}
+		all[i] = "{" + strings.Join(parts, ", ") + "}"
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(all, ", ") + "]"
+}
+
+// Set sets the sections from YAML in one line; nothing is an empty list.
+func (v *sections[T]) Set(s string) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
+		return fmt.Errorf("%.200q is not YAML: %w", s, err)
+	}
+	if len(doc.Content) == 0 {
+		*v.p = nil
+		return nil
+	}
+	return v.loadNode("", "", doc.Content[0]) // whoever calls Set names the key
+}
+
+func (v *sections[T]) loadNode(path, key string, n *yaml.Node) error {
+	*v.p = nil
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return fmt.Errorf("%s%s: want a list of sections, each of which begins with -", where(path, n.Line), key)
+	}
+	for i, e := range n.Content {
+		one := v.fresh
+		ss, prefix := v.keys(&one), fmt.Sprintf("%s[%d].", key, i)
+		for _, s := range ss {
+			s.key = prefix + s.key
+		}
+		if err := ss.loadNode(path, prefix, e, map[string]int{}); err != nil {
+			return err
+		}
+		*v.p = append(*v.p, one)
+	}
+	return nil
+}
