@@ -1,0 +1,227 @@
+package receive
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/clewtrace/clew/trace"
+	wire "github.com/clewtrace/clew/wire/otlp"
+)
+
+// Method does a unary call of gRPC: it takes the message and returns that of the answer. What it is given is no longer there when it
+// has returned. An error's kind makes the status: Invalid and TooLarge are INVALID_ARGUMENT, Busy is UNAVAILABLE with RetryInfo,
+// UnknownTenant is PERMISSION_DENIED, all others are INTERNAL and logged. Errors are for the method to count.
+type Method func(ctx context.Context, message []byte) (answer []byte, err error)
+
+// Calls answers unary calls of gRPC over net/http's HTTP/2: what of a message has come is in a buffer that Bodies counts, and nowhere else.
+//
+// Source: gRPC's "PROTOCOL-HTTP2".
+type Calls struct {
+	Protocol string // for counts and logs
+	Methods  map[string]Method
+	Other    string // why a method that there is not is counted as refused
+	What     string // "Clew takes traces only": what a caller of such a method is told first
+	Takes    string // "takes OTLP over gRPC": what the port does, for who speaks no gRPC
+	Instead  string // where such a one may have wanted to go; may be empty
+	Meter    *Meter
+	Bodies   *Bodies
+	Timeout  time.Duration // from a call's headers to its answer: who sends slowly is cut off then
+	Log      *slog.Logger
+}
+
+// Server returns a server of the calls and nothing else, without TLS.
+func (c *Calls) Server() *http.Server {
+	s := &http.Server{
+		Handler:           c,
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: min(10*time.Second, c.Timeout),
+		ReadTimeout:       c.Timeout,
+		WriteTimeout:      c.Timeout + 10*time.Second, // ends a call whose client takes no answer
+		IdleTimeout:       -1,                         // who sends now and then stays connected; pings find who is gone
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          256,
+			MaxReadFrameSize:              16 << 10, // a connection keeps the memory of its largest frame
+			MaxReceiveBufferPerStream:     1 << 20,
+			MaxReceiveBufferPerConnection: 1 << 20,
+			SendPingTimeout:               2 * time.Minute,
+			PingTimeout:                   20 * time.Second,
+		},
+	}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	s.Protocols.SetHTTP1(true) // only to say what is wrong
+	return s
+}
+
+// outcome is how a call ends: with a message if its code is OK.
+type outcome struct {
+	code   codes.Code
+	text   string // what of the status the client is told
+	retry  []byte // RetryInfo, as a google.rpc.Status has it
+	answer []byte
+}
+
+// ServeHTTP answers one request, be it a call of gRPC or not.
+func (c *Calls) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.ProtoMajor < 2 || !IsGRPC(req) || req.Method != http.MethodPost {
+		c.notGRPC(w, req)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h["Date"], h["Content-Length"] = nil, nil // which gRPC does not use
+	method, ok := c.Methods[req.URL.Path]
+	if !ok {
+		c.Meter.RefuseRequest(c.Protocol, c.Other)
+		outcome{code: codes.Unimplemented, text: fmt.Sprintf("%s, not %.100s; switch that exporter off", c.What, req.URL.Path)}.write(w)
+		return
+	}
+	timeout := c.Timeout
+	if t, ok := grpcTimeout(req.Header.Get("Grpc-Timeout")); ok && t < timeout {
+		timeout = t
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(t)) // HTTP/2's has no other error than "not supported"
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	defer cancel()
+	c.do(ctx, req, method).write(w)
+}
+
+// IsGRPC reports whether a request says that it is a call of gRPC.
+func IsGRPC(req *http.Request) bool {
+	t, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	return err == nil && (t == "application/grpc" || t == "application/grpc+proto")
+}
+
+// notGRPC tells those that speak something else where to go: mostly they are exporters set to HTTP with the port of gRPC.
+func (c *Calls) notGRPC(w http.ResponseWriter, req *http.Request) {
+	reason, status := "content_type", http.StatusUnsupportedMediaType
+	switch {
+	case req.ProtoMajor < 2 || req.Method == "PRI": // which is half a preface of HTTP/2, and taken for a request of HTTP/1
+		reason, status = "http_version", http.StatusHTTPVersionNotSupported
+		w.Header().Set("Connection", "close")
+		_, _ = io.CopyN(io.Discard, req.Body, 256<<10) // or the answer might be lost with the connection
+	case IsGRPC(req):
+		reason, status = "method", http.StatusMethodNotAllowed
+		w.Header().Set("Allow", "POST")
+	}
+	c.Meter.RefuseRequest(c.Protocol, reason)
+	http.Error(w, "this port "+c.Takes+", which is POST over HTTP/2 with content-type application/grpc"+c.Instead, status)
+}
+
+// grpcTimeout reads a Grpc-Timeout: up to eight digits and a unit.
+func grpcTimeout(s string) (t time.Duration, ok bool) {
+	if len(s) < 2 || len(s) > 9 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	unit := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}[s[len(s)-1]]
+	if err != nil || unit == 0 || time.Duration(n) > math.MaxInt64/unit { // centuries
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
+}
+
+// do reads one message and has the method take it. Its memory is given back before the answer is written.
+func (c *Calls) do(ctx context.Context, req *http.Request, method Method) (o outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.Log.Error("request panicked", "protocol", c.Protocol, "panic", p, "stack", string(debug.Stack()))
+			c.Meter.RefuseRequest(c.Protocol, trace.Internal.String())
+			o = outcome{code: codes.Internal, text: "internal error; see Clew's log"}
+		}
+	}()
+	body, err := c.Bodies.ReadMessage(ctx, req)
+	if err != nil {
+		return c.unread(err)
+	}
+	defer body.Release()
+	answer, err := method(ctx, body.Bytes)
+	if err != nil {
+		return c.outcomeOf(err)
+	}
+	return outcome{answer: answer}
+}
+
+// unread counts a message that could not be read, and returns its outcome.
+func (c *Calls) unread(err error) outcome {
+	o, reason := c.outcomeOf(err), BodyReason(err)
+	kind := trace.KindOf(err)
+	switch {
+	case reason == "content_encoding":
+		o.code, o.text = codes.Unimplemented, "grpc-encoding is not one of gzip, zstd, identity"
+	case reason == "cut_off" && kind == trace.Busy:
+		o = outcome{code: codes.DeadlineExceeded, text: o.text}
+	case reason == "cut_off":
+		o.code = codes.Canceled
+	case kind == trace.TooLarge:
+		o.code = codes.ResourceExhausted
+	case kind == trace.Invalid: // not even a message
+		o.code, reason = codes.Internal, "undecodable"
+	}
+	c.Meter.RefuseRequest(c.Protocol, reason)
+	return o
+}
+
+// outcomeOf returns the outcome for an error: clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT or PERMISSION_DENIED.
+func (c *Calls) outcomeOf(err error) outcome {
+	e := trace.ErrorOf(err)
+	switch e.Kind {
+	case trace.Invalid, trace.TooLarge:
+		return outcome{code: codes.InvalidArgument, text: e.Msg}
+	case trace.UnknownTenant:
+		return outcome{code: codes.PermissionDenied, text: e.Msg}
+	case trace.Busy:
+		return outcome{code: codes.Unavailable, text: e.Msg, retry: wire.AppendRetryInfo(nil, max(e.After, time.Second))}
+	}
+	c.Log.Error("request failed", "protocol", c.Protocol, "err", err)
+	return outcome{code: codes.Internal, text: "internal error; see Clew's log"}
+}
+
+// write answers a call: with a message and the status behind it, or with headers alone if there is no message. The latter matters to a
+// client that is still sending: Go's cannot let go of an answer with a body before it has sent all of its own.
+func (o outcome) write(w http.ResponseWriter) {
+	h := w.Header()
+	if o.code == codes.OK {
+		out := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(o.answer)))
+		_, _ = w.Write(append(out, o.answer...)) // a client that is gone will send again
+		h.Set(http.TrailerPrefix+"Grpc-Status", "0")
+		return
+	}
+	h.Set("Grpc-Status", strconv.Itoa(int(o.code)))
+	h.Set("Grpc-Message", percentEncoded(o.text))
+	if o.code == codes.Unimplemented {
+		h.Set("Grpc-Accept-Encoding", "identity,gzip,zstd")
+	}
+	if o.retry != nil {
+		status := append(wire.AppendStatus(nil, int(o.code), o.text), o.retry...)
+		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(status))
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// percentEncoded returns text as Grpc-Message has it: printable ASCII without the percent sign as it is.
+func percentEncoded(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
