@@ -1,6 +1,7 @@
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ type Config struct {
 	Seed        uint64
 	Timeout     time.Duration     // for the answer to one request
 	Headers     map[string]string // of each request, such as the one that names a tenant
+	TLS         *tls.Config       // of connections to an https endpoint; nil: the system's authorities are trusted
 	Patience    time.Duration     // how long a request is sent again before it counts as failed
 }
 

@@ -59,7 +59,7 @@ type httpTransport struct {
 
 func newHTTP(u *url.URL, cfg *Config) (*httpTransport, error) {
 	t := &httpTransport{url: u.String(), headers: cfg.Headers, answer: make([]byte, maxAnswer), client: &http.Client{Transport: &http.Transport{
-		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10,
+		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10, TLSClientConfig: cfg.TLS.Clone(),
 	}}}
 	var err error
 	switch cfg.Compression {

@@ -31,7 +31,7 @@ type grpcTransport struct {
 func newGRPC(u *url.URL, cfg *Config) (*grpcTransport, error) {
 	creds := insecure.NewCredentials()
 	if u.Scheme == "https" {
-		creds = credentials.NewTLS(nil)
+		creds = credentials.NewTLS(cfg.TLS)
 	}
 	call := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{}), grpc.WaitForReady(false)}
 	switch cfg.Compression {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -22,6 +21,7 @@ Of a server that is stopped, copy the data folder.
   clew backup /backup/clew                         # of the server on this machine
   clew backup --admin http://10.0.0.7:14269 --keep 7 /backup/clew
   clew backup --tenant team-a /backup/team-a       # a tenant has backups of its own; without --tenant, it is the tenant default
+  clew backup --admin https://clew:14269 --ca-file ca.pem --token-file token /backup/clew
   clew backup --list /backup/clew                  # what is there?
   clew backup --verify /backup/clew                # reads all of it; status 1 if something is damaged or missing
 
@@ -45,7 +45,7 @@ func runBackup(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Keep, "keep", 0, "then remove all but the newest `N` backups; 0: none")
 	list := fs.Bool("list", false, "list the backups in DEST")
 	verify := fs.Bool("verify", false, "read and check all backups in DEST")
-	whose := addressFlags(fs)
+	whose, connection := addressFlags(fs), clientFlags(fs)
 	dirs, err := parseArguments(fs, backupExample, args)
 	if err != nil {
 		return err
@@ -66,7 +66,10 @@ func runBackup(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if err := whose.check(ctx, http.DefaultClient, base+"/healthz"); err != nil {
+	if o.Client, err = connection.http(base); err != nil {
+		return err
+	}
+	if err := whose.check(ctx, o.Client, base+"/healthz"); err != nil {
 		return err
 	}
 	o.Headers = whose.headers()

@@ -64,7 +64,7 @@ func runDelete(ctx context.Context, args []string) error {
 	}
 	same := func(v string) (string, error) { return v, nil }
 	admin := fs.String("admin", "http://127.0.0.1:14269", "`URL` of the server's admin port")
-	whose := addressFlags(fs)
+	whose, connection := addressFlags(fs), clientFlags(fs)
 	condition("service", "service", "exact `name`", same)
 	condition("operation", "operation", "exact `name`", same)
 	condition("tag", "tag", "`key=value`, may be repeated: an attribute of the span or its resource; key alone: it is there; error=true: status error", same)
@@ -82,7 +82,11 @@ func runDelete(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	d := &deleter{base, &http.Client{}, whose, progressLine()}
+	caller, err := connection.http(base)
+	if err != nil {
+		return err
+	}
+	d := &deleter{base, caller, whose, progressLine()}
 	if *all {
 		form.Set("all", "true")
 	}

@@ -23,6 +23,7 @@ the time is over or enough is sent. Ends with status 1 if a span was not accepte
   clew load                                        # 1,000 spans a second to 127.0.0.1:4317
   clew load --protocol http --rate 20k --duration 1m
   clew load --tenant team-a                        # of a server with tenants
+  clew load --endpoint https://clew:4317 --ca-file ca.pem --token-file token
   clew load --rate 0 --spans 5M --connections 4    # as fast as the server takes them
   clew load --rate 0 --spans 5M --history 72h      # the same, of three days
 
@@ -44,7 +45,7 @@ func runLoad(ctx context.Context, args []string) error {
 	fs.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "`number` from which the traces are made: other numbers, other shops")
 	fs.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "`time` to wait for an answer")
 	fs.DurationVar(&cfg.Patience, "patience", cfg.Patience, "`time` for which a request that the server cannot take now is sent again")
-	whose := addressFlags(fs)
+	whose, connection := addressFlags(fs), clientFlags(fs)
 	if err := parseFlags(fs, loadExample, args); err != nil {
 		return err
 	}
@@ -53,6 +54,9 @@ func runLoad(ctx context.Context, args []string) error {
 		cfg.From = cfg.Until.Add(-*history)
 	}
 	cfg.Headers = whose.headers()
+	if err := connection.load(&cfg); err != nil {
+		return err
+	}
 	s, err := load.NewSender(cfg)
 	if err != nil {
 		return usageError{err}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -201,6 +202,7 @@ type Options struct {
 	Watch func(Progress)
 
 	Headers map[string]string // of each request, such as the one that names a tenant
+	Client  *http.Client      // which calls the server; nil: http.DefaultClient
 }
 
 // Take backs a running server up. It copies the files that the folder does not have, and writes the manifest when all are there.

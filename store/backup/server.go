@@ -33,6 +33,7 @@ type server struct {
 	id      string
 	created time.Time
 	headers map[string]string
+	client  *http.Client
 }
 
 // dial returns the server at an admin port: a URL, or host:port for http.
@@ -45,7 +46,11 @@ func dial(o Options) (*server, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("admin port %q: want a URL such as http://127.0.0.1:14269", address)
 	}
-	return &server{url: u.String(), headers: o.Headers}, nil
+	client := o.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return &server{url: u.String(), headers: o.Headers, client: client}, nil
 }
 
 // call sends a request and returns the answer, of which the caller closes the body. An answer that is not of the status is an error.
@@ -53,7 +58,7 @@ func (s *server) call(r *http.Request, status int) (*http.Response, error) {
 	for name, value := range s.headers {
 		r.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := s.client.Do(r)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("nobody listens at %s: is clew serve running, and is this its admin port? Of a server that is stopped, copy the data folder", s.url)
 	}
