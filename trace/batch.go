@@ -43,11 +43,12 @@ const (
 	TooManyItems               // over Limits.Items
 	TooDeep                    // values nested deeper than Limits.Depth
 	Deleted                    // of a trace that was deleted
+	RateLimited                // over a rate that is configured for its service or tenant
 	NumReasons                 // how many reasons there are
 )
 
 func (r Reason) String() string {
-	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_many_items", "too_deep", "deleted"}[r]
+	return [...]string{"bad_trace_id", "bad_span_id", "no_start_time", "too_old", "in_the_future", "span_too_large", "too_many_items", "too_deep", "deleted", "rate_limited"}[r]
 }
 
 // Refusals counts the spans of a batch that were refused.
@@ -122,6 +123,9 @@ type Batch struct {
 	span   int    // spans seen, refused ones included
 	items  int    // of the whole batch; see itemBytes
 	cut    []Part // refused spans, as fields of their ScopeSpans
+	left   []uint32
+	own    [2][]byte // for Rewrite, in turn: Raw lies in the other one, or in neither
+	next   int       // index into own
 	err    string
 	errAt  int
 	kind   ErrorKind // of err
@@ -134,7 +138,8 @@ func (b *Batch) Bytes(p Part) []byte { return b.Raw[p.Lo:p.Hi] }
 // for a request of 10,000 spans.
 func (b *Batch) Small() bool {
 	const n = 1 << 18
-	return cap(b.Attrs) <= n && cap(b.Rest) <= n && cap(b.Spans) <= n/8 && cap(b.Resources) <= n && cap(b.Scopes) <= n && cap(b.cut) <= n
+	return cap(b.Attrs) <= n && cap(b.Rest) <= n && cap(b.Spans) <= n/8 && cap(b.Resources) <= n && cap(b.Scopes) <= n && cap(b.cut) <= n &&
+		cap(b.own[0]) <= 16*n && cap(b.own[1]) <= 16*n
 }
 
 // Index makes the batch the index of raw, which it keeps. Spans over a limit are left out, and Raw is then a copy

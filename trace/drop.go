@@ -3,13 +3,18 @@ package trace
 // drop copies what is left, so that Raw holds no refused span when it is read again, and indexes the copy.
 func (b *Batch) drop(limits Limits) error {
 	refused, invalid := b.Refused, b.InvalidText
-	limits.Oldest, limits.Newest, limits.Items, limits.Deleted = 0, 0, 0, nil // what is left has met them
-	b.reset(without(b.Raw, b.cut), limits)
+	b.reset(without(b.Raw, b.cut), met(limits))
 	if !b.traces() {
 		return Errorf(Internal, "own copy is not OTLP: %s at byte %d", b.err, b.errAt)
 	}
-	b.Refused, b.InvalidText = refused, invalid
+	b.Refused, b.InvalidText, b.limits = refused, invalid, limits
 	return nil
+}
+
+// met returns the limits for spans that have met these.
+func met(l Limits) Limits {
+	l.Oldest, l.Newest, l.Items, l.Deleted = 0, 0, 0, nil
+	return l
 }
 
 // without copies a TracesData message without some of its spans, given in order, each as its field in the ScopeSpans lies. All
