@@ -114,7 +114,7 @@ func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
 // Write stores an indexed batch and counts its spans as stored or refused. A sink that processes a batch on the way may leave spans out:
 // those are received, too, and for it to count.
 func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
-	begin, arrived := time.Now(), len(b.Spans)+b.Refused.Total()
+	begin, arrived, size := time.Now(), len(b.Spans)+b.Refused.Total(), len(b.Raw)
 	err := in.Sink.Append(ctx, b)
 	in.Meter.seconds.WithLabelValues(in.Protocol).Observe(time.Since(begin).Seconds())
 	m, n := in.Meter, uint64(len(b.Spans))
@@ -127,7 +127,7 @@ func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
 	m.received.WithLabelValues(in.Protocol).Add(float64(arrived))
 	m.totals.received.Add(uint64(arrived))
 	m.totals.refused.Add(refused)
-	m.bytes.WithLabelValues(in.Protocol).Add(float64(len(b.Raw)))
+	m.bytes.WithLabelValues(in.Protocol).Add(float64(size))
 	m.invalidText.Add(float64(b.InvalidText))
 	if err != nil {
 		m.refused.WithLabelValues(in.Protocol, trace.KindOf(err).String()).Add(float64(n))
