@@ -92,6 +92,7 @@ type reader struct {
 	cache *headerCache // nil for a merge, which reads everything once
 	want  *want        // of traces' spans
 	read  int64        // bytes of groups
+	round int          // how often memory was taken back from the groups
 	open  map[groupAt]*group
 	order []groupAt // of open, least recently opened first
 }
@@ -124,6 +125,7 @@ func (r *reader) group(at groupAt) (*group, error) {
 		r.z.scratch.reset()
 		clear(r.open)
 		r.order = r.order[:0]
+		r.round++
 	}
 	g := newGroup(at, h, r)
 	r.open[at] = g

@@ -10,7 +10,7 @@ import (
 )
 
 // A group's needles are a filter over all values of attributes in it, those of spans, resources and events, each with its key, and
-// over its events' names. What a few spans of all that is stored have is found by it: a group that lacks the value costs 64 bytes read.
+// over its events' names. What a few spans of all that is stored have is found by it: a group that lacks the value costs 256 bytes read.
 
 // hashNumber and hashText hash a value of an attribute, given the hash of its key. They are part of the file format.
 func hashNumber(key uint64, t trace.ValueType, num uint64) uint64 {

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"iter"
@@ -12,8 +11,8 @@ import (
 
 // Scan yields whole traces, newest first, that have a span on which the narrowest conjunction of sc holds.
 //
-// It reads groups from the one with the newest trace on, and yields a trace as soon as no group that is left can have
-// a newer one. What it finds is only the part of a trace that a group or head has; the whole trace is read when its turn comes,
+// It reads groups from the one with the newest trace on, a stretch of traces at a time, and yields a trace as soon as nothing that is left
+// can have a newer one. What it finds is only the part of a trace that a group or head has; the whole trace is read when its turn comes,
 // and put back in line if its true start is earlier.
 func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error] {
 	return func(yield func(*trace.Trace, error) bool) {
@@ -76,10 +75,11 @@ func (c *candidates) Pop() any {
 }
 
 func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
-	parts := sn.parts()
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.last, a.last) })
+	left := sn.parts()
+	heap.Init(&left)
 	defer func() { sn.rep.BlocksSkipped, sn.rep.Bytes = len(sn.state.blocks)-len(sn.blocks), sn.reader.read }()
-	for _, p := range parts {
+	for len(left) > 0 {
+		p := &left[0]
 		more, err := sn.emit(p.last, yield)
 		if err != nil || !more {
 			return err
@@ -87,26 +87,46 @@ func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
 		if err := sn.ctx.Err(); err != nil {
 			return err
 		}
+		whole := true
 		if p.head == nil {
-			sn.group(p.group)
+			whole = sn.group(p)
 		} else if err := sn.stretch(p.head, p.stretch); err != nil {
 			return err
+		}
+		if whole {
+			heap.Pop(&left)
+		} else {
+			heap.Fix(&left, 0)
 		}
 	}
 	_, err := sn.emit(0, yield)
 	return err
 }
 
-// part is a group, or a stretch of a head's chains. No trace in it starts after last.
+// part is a group, or what is left of one, or a stretch of a head's chains. No trace in it starts after last.
 type part struct {
 	last    uint64
 	group   groupAt
-	head    *head // nil: a group
+	scan    *groupScan // of a group that was begun
+	head    *head      // nil: a group
 	stretch int
 }
 
+// parts is a heap, the one with the newest traces first.
+type parts []part
+
+func (p parts) Len() int           { return len(p) }
+func (p parts) Less(i, j int) bool { return p[i].last > p[j].last }
+func (p parts) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *parts) Push(x any)        { *p = append(*p, x.(part)) }
+func (p *parts) Pop() any {
+	last := (*p)[len(*p)-1]
+	*p = (*p)[:len(*p)-1]
+	return last
+}
+
 // parts returns all that may have a match.
-func (sn *scanner) parts() (all []part) {
+func (sn *scanner) parts() (all parts) {
 	for _, h := range sn.state.heads() {
 		h.mu.RLock()
 		if sn.scan.Range.Overlaps(h.oldest, h.newest) {
@@ -239,71 +259,4 @@ func (sn *scanner) stretch(h *head, n int) error {
 		}
 	}
 	return nil
-}
-
-// group looks for matches in a group. What is damaged is reported and left out.
-func (sn *scanner) group(at groupAt) {
-	ok, read := at.block.mayHave(at.index, sn.sought)
-	if sn.reader.read += read; !ok {
-		return
-	}
-	sn.rep.Groups++
-	if !sn.blocks[at.block] {
-		sn.blocks[at.block] = true
-		sn.rep.Blocks++
-	}
-	g, err := sn.reader.group(at)
-	if err != nil {
-		sn.rep.Incomplete = "a damaged part of a block was left out"
-		return
-	}
-	m := newMatcher(g.rows, sn.conds)
-	tests := make([][]test, len(g.shapes))
-	possible := make([]bool, len(g.shapes))
-	for k := range g.shapes {
-		if !m.mayBe(&g.shapes[k]) {
-			continue
-		}
-		if tests[k], possible[k] = m.tests(g.rowsOf(uint32(k))); possible[k] && g.shape(uint32(k)) == nil {
-			possible[k] = false
-			sn.rep.Incomplete = "a damaged part of a block was left out"
-		}
-	}
-	for i, t := range slices.Backward(g.traces) { // the heap has least to do when the newest come first
-		if sn.seen[t.id] {
-			continue
-		}
-		first := g.firsts[g.offsets[i]:g.offsets[i+1]]
-		for k, s := range g.list[t.template].shapes {
-			if !possible[s] {
-				continue
-			}
-			rows := g.rows.shapes[s]
-			ok, err := sn.inRange(rows, t.start, int(first[k]))
-			if ok {
-				ok, err = all(tests[s], int(first[k]))
-			}
-			if err != nil {
-				possible[s] = false
-				sn.rep.Incomplete = "a damaged part of a block was left out"
-				g.damaged(s, err)
-				continue
-			}
-			if ok {
-				sn.found(t.id, t.start)
-				break
-			}
-		}
-	}
-}
-
-// inRange reports whether the span in a row of a group starts in the range asked for; the start column is read when it may not.
-func (sn *scanner) inRange(s *shapeRows, base uint64, row int) (bool, error) {
-	if sn.scan.Range == (trace.Range{}) {
-		return true, nil
-	}
-	if err := sn.reader.z.load(&s.start, s.n); err != nil {
-		return false, err
-	}
-	return sn.scan.Range.Contains(base + s.start.nums[row]), nil
 }

@@ -21,15 +21,15 @@ const (
 )
 
 // Lines are a Bloom filter over hashes of which one line, with a checksum of its own, has all bits of a hash: it is asked where it
-// lies in a file, by reading 64 bytes.
+// lies in a file, by reading 256 bytes.
 //
-//	line = 480 bits | CRC-32C of them, 4 bytes big-endian
+//	line = 2016 bits | CRC-32C of them, 4 bytes big-endian
 const (
-	LineBytes = 64
+	LineBytes = 256
 	lineBits  = (LineBytes - 4) * 8
-	// setBits a hash and setProbes find 3 of 1,000 hashes that were not added.
-	setBits   = 13
-	setProbes = 8
+	// setBits a hash and setProbes find 1 of 2,500 hashes that were not added: among all groups of a month's spans next to none.
+	setBits   = 18
+	setProbes = 10
 )
 
 // A Set gathers hashes for Lines. The zero Set is empty.
