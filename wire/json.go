@@ -169,6 +169,12 @@ func (r *JSON) Bool() bool {
 // IsText reports whether a string comes next.
 func (r *JSON) IsText() bool { return r.peek() == '"' }
 
+// IsBool reports whether a boolean comes next.
+func (r *JSON) IsBool() bool { c := r.peek(); return c == 't' || c == 'f' }
+
+// IsNumber reports whether a number comes next, without quotes.
+func (r *JSON) IsNumber() bool { c := r.peek(); return c == '-' || c >= '0' && c <= '9' }
+
 // Text reads a string; null counts as an empty one. What is not UTF-8 stays as it is. The bytes are good until the next call.
 func (r *JSON) Text() []byte {
 	if r.Null() {
@@ -337,8 +343,41 @@ func (r *JSON) Scalar() string {
 	}
 }
 
+// digits reads a whole number in the form that most have, a few digits and no more. Nothing is read if another comes next.
+func (r *JSON) digits() (v uint64, ok bool) {
+	c := r.peek()
+	if c < '1' || c > '9' {
+		return 0, false
+	}
+	for i := r.at; i < len(r.b); i++ {
+		switch c := r.b[i]; {
+		case c >= '0' && c <= '9':
+			if i-r.at == 18 { // what has more may be too large
+				return 0, false
+			}
+			v = 10*v + uint64(c-'0')
+		case c == ',', c == '}', c == ']', c <= ' ':
+			r.at = i
+			return v, true
+		default:
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// IsNegative reports whether a number below zero comes next, or -0.
+func (r *JSON) IsNegative() bool { return r.peek() == '-' }
+
 // Uint reads an unsigned number of some bits, in quotes or not, also one such as 1.7e18.
 func (r *JSON) Uint(bits int) uint64 {
+	if v, ok := r.digits(); ok {
+		if bits < 64 && v>>bits > 0 {
+			r.Fail("\"%d\" is not an unsigned %d-bit number", v, bits)
+			return 0
+		}
+		return v
+	}
 	s := r.Number()
 	v, err := strconv.ParseUint(s, 10, bits)
 	if err == nil {
@@ -354,6 +393,9 @@ func (r *JSON) Uint(bits int) uint64 {
 
 // Int reads a 64-bit number, in quotes or not.
 func (r *JSON) Int() int64 {
+	if v, ok := r.digits(); ok {
+		return int64(v)
+	}
 	s := r.Number()
 	v, ok := Whole(s)
 	if !ok {

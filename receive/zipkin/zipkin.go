@@ -50,7 +50,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer release()
-	raw, err := wire.AppendBinary(nil, body.Bytes, time.Now(), r.inlet.Limits(req.Context()))
+	raw, err := wire.Decode(wire.JSONV2, body.Bytes, time.Now(), r.inlet.Limits(req.Context()))
 	if err != nil {
 		r.inlet.Meter.RefuseRequest(r.inlet.Protocol, trace.KindOf(err).String())
 		r.fail(w, err)

@@ -3,6 +3,7 @@ package zipkin
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,6 +11,35 @@ import (
 
 	"github.com/clewtrace/clew/trace"
 )
+
+// jsonSpan is one span of Zipkin's v2 JSON.
+type jsonSpan struct {
+	TraceID     string            `json:"traceId"`
+	ParentID    string            `json:"parentId,omitempty"`
+	ID          string            `json:"id"`
+	Kind        string            `json:"kind,omitempty"`
+	Name        string            `json:"name,omitempty"`
+	Timestamp   uint64            `json:"timestamp,omitempty"` // µs
+	Duration    uint64            `json:"duration,omitempty"`  // µs
+	Local       *jsonEndpoint     `json:"localEndpoint,omitempty"`
+	Remote      *jsonEndpoint     `json:"remoteEndpoint,omitempty"`
+	Annotations []jsonAnnotation  `json:"annotations,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Debug       bool              `json:"debug,omitempty"`
+	Shared      bool              `json:"shared,omitempty"`
+}
+
+type jsonEndpoint struct {
+	Service string `json:"serviceName,omitempty"`
+	IPv4    string `json:"ipv4,omitempty"`
+	IPv6    string `json:"ipv6,omitempty"`
+	Port    int    `json:"port,omitempty"`
+}
+
+type jsonAnnotation struct {
+	Timestamp uint64 `json:"timestamp"` // µs
+	Value     string `json:"value"`
+}
 
 // EncodeTrace returns a trace's spans as a list in Zipkin's v2 JSON, in order of their start.
 func EncodeTrace(t *trace.Trace) json.RawMessage {
@@ -20,7 +50,7 @@ func EncodeTrace(t *trace.Trace) json.RawMessage {
 	slices.SortStableFunc(order, func(a, b *trace.Span) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), slices.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Kind, b.Kind))
 	})
-	out := make([]span, len(order))
+	out := make([]jsonSpan, len(order))
 	for i, s := range order {
 		out[i] = encode(s)
 	}
@@ -36,10 +66,10 @@ func FormatID(id trace.ID) string {
 	return strings.TrimPrefix(id.String(), "0000000000000000")
 }
 
-func encode(s *trace.Span) span {
-	z := span{
+func encode(s *trace.Span) jsonSpan {
+	z := jsonSpan{
 		TraceID: FormatID(s.TraceID), ID: s.ID.String(), Name: s.Name, Timestamp: s.Start / 1000,
-		Local: &endpoint{}, Remote: &endpoint{}, Tags: map[string]string{},
+		Local: &jsonEndpoint{}, Remote: &jsonEndpoint{}, Tags: map[string]string{},
 	}
 	if !s.Parent.IsZero() && s.Parent != s.ID { // Zipkin has no span that is its own parent
 		z.ParentID = s.Parent.String()
@@ -64,19 +94,23 @@ func encode(s *trace.Span) span {
 		if at == 0 { // readers refuse a list that has an annotation without a time
 			at = max(1, s.Start/1000)
 		}
-		z.Annotations = append(z.Annotations, annotation{at, eventText(e)})
+		z.Annotations = append(z.Annotations, jsonAnnotation{at, eventText(e)})
 	}
-	if *z.Local == (endpoint{}) {
+	slices.SortFunc(z.Annotations, func(a, b jsonAnnotation) int {
+		return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), cmp.Compare(a.Value, b.Value))
+	})
+	z.Annotations = slices.Compact(z.Annotations)
+	if *z.Local == (jsonEndpoint{}) {
 		z.Local = nil
 	}
-	if *z.Remote == (endpoint{}) {
+	if *z.Remote == (jsonEndpoint{}) {
 		z.Remote = nil
 	}
 	return z
 }
 
 // special sets what has a place of its own in Zipkin's form.
-func (z *span) special(a trace.Attr) bool {
+func (z *jsonSpan) special(a trace.Attr) bool {
 	switch a.Key {
 	case attrNoTimestamp:
 		z.Timestamp = 0
@@ -108,7 +142,7 @@ func setOnce(dst *string, v string) bool {
 	return true
 }
 
-func setIP(e *endpoint, v string) bool {
+func setIP(e *jsonEndpoint, v string) bool {
 	addr, err := netip.ParseAddr(v)
 	if err != nil {
 		return false
@@ -119,7 +153,7 @@ func setIP(e *endpoint, v string) bool {
 	return setOnce(&e.IPv6, v)
 }
 
-func setPort(e *endpoint, v trace.Value) bool {
+func setPort(e *jsonEndpoint, v trace.Value) bool {
 	if e.Port != 0 {
 		return false
 	}
@@ -127,8 +161,16 @@ func setPort(e *endpoint, v trace.Value) bool {
 	return e.Port != 0
 }
 
+func portOf(v trace.Value) int {
+	n, err := strconv.Atoi(v.Text())
+	if err != nil || n < 0 || n > math.MaxUint16 {
+		return 0
+	}
+	return n
+}
+
 // otel adds what OpenTelemetry has and Zipkin has not, as tags.
-func (z *span) otel(s *trace.Span) {
+func (z *jsonSpan) otel(s *trace.Span) {
 	add := func(k, v string) {
 		if _, ok := z.Tags[k]; !ok && v != "" {
 			z.Tags[k] = v

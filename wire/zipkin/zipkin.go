@@ -1,8 +1,26 @@
-// Package zipkin turns Zipkin v2 JSON into spans and back.
+// Package zipkin turns Zipkin's formats into spans, and spans into Zipkin's v2 JSON.
 //
-// Source: Zipkin's API definition (zipkin2-api.yaml) and OpenTelemetry's "Zipkin" transformation page. What
-// OpenTelemetry's model has no place for becomes an attribute with one of the names below, and is turned back when spans are written.
+// Sources: Zipkin's API definitions (zipkin2-api.yaml, zipkin-api.yaml, zipkin.proto, zipkinCore.thrift), its server, whose reading of v1
+// is followed here, and OpenTelemetry's "Zipkin" transformation page. What OpenTelemetry's model has no place for becomes an attribute with
+// one of the names below, and is turned back when spans are written.
 package zipkin
+
+// Format is a form in which a list of spans comes.
+type Format uint8
+
+// The formats.
+const (
+	JSONV2 Format = iota
+	JSONV1
+	Proto3 // a ListOfSpans of zipkin.proto3
+	Thrift // v1, in Thrift's binary protocol
+)
+
+// String returns the format's name as it is in Zipkin's answers.
+func (f Format) String() string { return [...]string{"JSON_V2", "JSON_V1", "PROTO3", "THRIFT"}[f] }
+
+// coding returns what the format is written in, as Zipkin's answers name it.
+func (f Format) coding() string { return [...]string{"json", "json", "proto3", "TBinary"}[f] }
 
 // The attributes that stand for what only Zipkin has.
 const (
@@ -22,32 +40,3 @@ const (
 	attrScopeName   = "otel.scope.name"
 	attrScopeVer    = "otel.scope.version"
 )
-
-// span is one span of Zipkin's v2 JSON.
-type span struct {
-	TraceID     string            `json:"traceId"`
-	ParentID    string            `json:"parentId,omitempty"`
-	ID          string            `json:"id"`
-	Kind        string            `json:"kind,omitempty"`
-	Name        string            `json:"name,omitempty"`
-	Timestamp   uint64            `json:"timestamp,omitempty"` // µs
-	Duration    uint64            `json:"duration,omitempty"`  // µs
-	Local       *endpoint         `json:"localEndpoint,omitempty"`
-	Remote      *endpoint         `json:"remoteEndpoint,omitempty"`
-	Annotations []annotation      `json:"annotations,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty"`
-	Debug       bool              `json:"debug,omitempty"`
-	Shared      bool              `json:"shared,omitempty"`
-}
-
-type endpoint struct {
-	Service string `json:"serviceName,omitempty"`
-	IPv4    string `json:"ipv4,omitempty"`
-	IPv6    string `json:"ipv6,omitempty"`
-	Port    int    `json:"port,omitempty"`
-}
-
-type annotation struct {
-	Timestamp uint64 `json:"timestamp"` // µs
-	Value     string `json:"value"`
-}
