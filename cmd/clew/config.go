@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/clewtrace/clew/process"
 	"github.com/clewtrace/clew/store/spool"
 )
 
@@ -24,6 +25,8 @@ type config struct {
 	pprof                                   bool
 	memory                                  int64
 	stop                                    time.Duration
+	steps                                   []*stepConfig
+	chain                                   []process.Configured // of steps, made by validate
 	logLevel, logFormat                     string
 }
 
@@ -65,6 +68,7 @@ func (c *config) settings() settings {
 		{key: "admin.pprof", help: "serve Go profiles at /debug/pprof on the admin port", value: &boolean{&c.pprof}},
 		{key: "process.memory", help: "soft limit of memory; 0: none", value: &size{&c.memory}},
 		{key: "process.stop_timeout", help: "how long a stop waits for requests under way", value: &duration{&c.stop}},
+		{key: "process.steps", help: "what is done to spans before they are stored, in this order: a list of steps, each with its kind; empty: nothing; see processing.md", value: &steps{&c.steps}},
 		{key: "log.level", help: "debug, info, warn or error", value: &choice{&c.logLevel, []string{"debug", "info", "warn", "error"}}},
 		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
 	}

@@ -28,24 +28,28 @@ type sections[T any] struct {
 func (v *sections[T]) String() string {
 	all := make([]string, len(*v.p))
 	for i := range *v.p {
-		fresh, parts := v.fresh, []string(nil)
-		defaults := v.keys(&fresh)
-		for k, s := range v.keys(&(*v.p)[i]) {
-			text := s.value.String()
-			if text == defaults[k].value.String() {
-				continue
-			}
-			if _, ok := s.value.(structured); !ok {
-				text = strconv.Quote(text)
-			}
-			parts = append(parts, s.key+": "+text)
-		}
-		all[i] = "{" + strings.Join(parts, ", ") + "}"
+		fresh := v.fresh
+		all[i] = flow(v.keys(&(*v.p)[i]), v.keys(&fresh))
 	}
 	if len(all) == 0 {
 		return ""
 	}
 	return "[" + strings.Join(all, ", ") + "]"
+}
+
+// flow returns a section in one line: parts, and those settings that are not as their defaults.
+func flow(ss, defaults settings, parts ...string) string {
+	for i, s := range ss {
+		v := s.value.String()
+		if v == defaults[i].value.String() {
+			continue
+		}
+		if _, ok := s.value.(structured); !ok {
+			v = strconv.Quote(v)
+		}
+		parts = append(parts, s.key+": "+v)
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // Set sets the sections from YAML in one line; nothing is an empty list.

@@ -51,11 +51,11 @@ func TestSections(t *testing.T) {
 		}
 	}
 	for yaml, message := range map[string]string{
-		"a:\n  list:\n    - name: x\n      title: y\n":         "clew.yaml:4: there is no key a.list[0].title",
+		"a:\n  list:\n    - name: x\n      title: y\n":        "clew.yaml:4: there is no key a.list[0].title",
 		"a:\n  list: {name: x}\n":                             "clew.yaml:2: a.list: want a list of sections, each of which begins with -",
 		"a:\n  list:\n    - parts:\n        - name: [1, 2]\n": "clew.yaml:4: a.list[0].parts[0].name: is a list; want one value",
 		"a:\n  list:\n    - text\n":                           "clew.yaml:3: a.list[0] is not a section of keys and values",
-		"a:\n  list: '[{name: x}, {title: y}]'\n":              "clew.yaml:2: a.list: there is no key [1].title",
+		"a:\n  list: '[{name: x}, {title: y}]'\n":             "clew.yaml:2: a.list: there is no key [1].title",
 		"a:\n  list: '[{name: x'\n":                           "clew.yaml:2: a.list: \"[{name: x\" is not YAML",
 	} {
 		if err := read(yaml); err == nil || !strings.Contains(err.Error(), message) {

@@ -62,6 +62,9 @@ func (c *config) validate() error {
 	if err := c.validateTenants(); err != nil {
 		return err
 	}
+	if err := c.validateSteps(); err != nil {
+		return err
+	}
 	if c.bodyBytes < 1<<16 || c.bodyBytes > 1<<30 {
 		return fmt.Errorf("receive.body_bytes: is %d; want 64KiB to 1GiB", c.bodyBytes)
 	}
@@ -115,7 +118,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
-	inlet := receive.Inlet{Sink: store, Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
+	inlet := receive.Inlet{Sink: c.processed(store, bodies, log, reg), Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
@@ -148,7 +151,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	if !drain(c.stop, grpcServer, httpServer, zipkinServer, pageServer) {
 		log.Warn("requests under way were cut off", "timeout", c.stop)
 	}
-	err = store.Close()
+	err = errors.Join(c.closeSteps(), store.Close())
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)
