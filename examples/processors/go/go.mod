@@ -1,0 +1,3 @@
+module example.com/processors
+
+go 1.24
