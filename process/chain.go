@@ -22,10 +22,18 @@ type Sink interface {
 
 // Step does one thing to a batch. It may leave spans out (they count as dropped), refuse them (in b.Refused), or put other bytes in their
 // place, but not add spans. An error must leave b as it was, or at least whole; one of kind Busy is what the sender is told whatever the
-// configuration says of errors: the step refuses the batch for now. A step is called by many goroutines at the same time, keeps
-// nothing of b, and bears a batch of any number of spans but none.
+// configuration says of errors, for the step refuses the batch for now, unless it is an ErrFailed, too. A step is called by many goroutines
+// at the same time, keeps nothing of b, and bears a batch of any number of spans but none.
 type Step interface {
 	Process(ctx context.Context, b *trace.Batch) error
+}
+
+// ErrFailed is in the chain of an error of kind Busy if the step itself could not do its work, and may be able to later.
+var ErrFailed = errors.New("the step failed")
+
+// busy reports whether a step refuses a batch for now, as it is meant to.
+func busy(err error) bool {
+	return err != nil && trace.KindOf(err) == trace.Busy && !errors.Is(err, ErrFailed)
 }
 
 // ErrorMode is what an error of a step means.
@@ -163,7 +171,7 @@ func (c *Chain) step(ctx context.Context, i int, b *trace.Batch) error {
 	} else if dropped < 0 {
 		return trace.Errorf(trace.Internal, "step %s added %d spans", s.Name, -dropped) // the books could not be kept otherwise
 	}
-	if err == nil || trace.KindOf(err) == trace.Busy {
+	if err == nil || busy(err) {
 		return err
 	}
 	c.errors.WithLabelValues(s.Name).Inc()
@@ -204,7 +212,7 @@ func (c *Chain) some(ctx context.Context, s *Configured, b *trace.Batch) error {
 	}
 	spans, raw := len(part.Spans), part.Raw
 	err := c.guarded(ctx, s, part)
-	if err != nil && trace.KindOf(err) == trace.Busy { // the others shall not wait for these
+	if busy(err) { // the others shall not wait for these
 		refuse(part, trace.ErrorOf(err).Msg)
 		err = nil
 	}

@@ -175,6 +175,27 @@ func TestErrorModes(t *testing.T) {
 }
 
 // TestWhen runs a step on some tenants and some services of a batch alone.
+// TestFailed: of a step that could not do its work the error mode decides, also when the step is for some of the services; a sender is told to
+// come again with the whole batch, and none of it is stored.
+func TestFailed(t *testing.T) {
+	failed := stepFunc(func(context.Context, *trace.Batch) error {
+		return &trace.Error{Kind: trace.Busy, Msg: "down", Err: ErrFailed}
+	})
+	for mode := Ignore; mode <= Propagate; mode++ {
+		for _, when := range []When{{}, {Services: []Glob{"a"}}} {
+			next := &sink{}
+			c, reg, _ := chain(next, Config{Steps: []Configured{{Name: "s", Step: failed, Errors: mode, When: when}}})
+			err := c.Append(context.Background(), batchOf(t, span("a", 1), span("b", 2)))
+			if refused := mode == Propagate; refused != (trace.KindOf(err) == trace.Busy && err != nil) || refused != (next.spans == 0) || next.spans == 1 {
+				t.Errorf("%s, %v: error %v, %d spans stored", ErrorModes[mode], when, err, next.spans)
+			}
+			if n := total(t, reg, "clew_process_errors_total"); n != 1 {
+				t.Errorf("%s: %d errors counted", ErrorModes[mode], n)
+			}
+		}
+	}
+}
+
 func TestWhen(t *testing.T) {
 	all := stepFunc(func(_ context.Context, b *trace.Batch) error {
 		_, err := b.Keep(func(int) bool { return false })

@@ -17,17 +17,40 @@ const (
 
 // moduleLog brings what a module and its failures have to say into Clew's log, but not more of it than somebody can read.
 type moduleLog struct {
-	log *slog.Logger
-
 	mu      sync.Mutex
+	log     *slog.Logger // nil until it is attached: what is said until then waits in early
+	early   []func(*slog.Logger)
 	allowed float64 // lines that may be logged now
 	at      time.Time
 	left    int    // lines that were left out since the last one
 	last    string // the last line that the module logged as an error
 }
 
-func newModuleLog(log *slog.Logger) *moduleLog {
-	return &moduleLog{log: log, allowed: linesBurst, at: time.Now()}
+func newModuleLog() *moduleLog { return &moduleLog{allowed: linesBurst, at: time.Now()} }
+
+// attach says where to log.
+func (l *moduleLog) attach(log *slog.Logger) {
+	l.mu.Lock()
+	early := l.early
+	l.log, l.early = log, nil
+	l.mu.Unlock()
+	for _, say := range early {
+		say(log)
+	}
+}
+
+// important logs what is said seldom, and must not be left out.
+func (l *moduleLog) important(level slog.Level, msg string, args ...any) {
+	say := func(log *slog.Logger) { log.Log(context.Background(), level, msg, args...) }
+	l.mu.Lock()
+	log := l.log
+	if log == nil {
+		l.early = append(l.early, say)
+	}
+	l.mu.Unlock()
+	if log != nil {
+		say(log)
+	}
 }
 
 // line logs a line of the module.
@@ -47,26 +70,30 @@ func (l *moduleLog) line(level slog.Level, text []byte) {
 
 // say logs, unless too much was logged just before.
 func (l *moduleLog) say(level slog.Level, msg string, args ...any) {
-	if !l.log.Enabled(context.Background(), level) {
+	left, ok := l.allow()
+	if !ok {
 		return
 	}
+	if left > 0 {
+		l.important(slog.LevelWarn, "lines of the module were left out: it says more than is logged", "lines", left)
+	}
+	l.important(level, msg, args...)
+}
+
+// allow reports whether a line may be logged, and how many were left out before it.
+func (l *moduleLog) allow() (left int, ok bool) {
 	now := time.Now()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.allowed = min(linesBurst, l.allowed+now.Sub(l.at).Seconds()*linesPerSec)
 	l.at = now
 	if l.allowed < 1 {
 		l.left++
-		l.mu.Unlock()
-		return
+		return 0, false
 	}
 	l.allowed--
-	left := l.left
-	l.left = 0
-	l.mu.Unlock()
-	if left > 0 {
-		l.log.Warn("lines of the module were left out: it says more than is logged", "lines", left)
-	}
-	l.log.Log(context.Background(), level, msg, args...)
+	left, l.left = l.left, 0
+	return left, true
 }
 
 // lastError returns the last line that the module logged as an error, and forgets it.

@@ -5,7 +5,7 @@
 // the limits, and hold no span that was not in the batch. A module that crashes, hangs, or wants too much loses its instance, not Clew
 // its life. docs/processors.md describes the interface, which has a version.
 //
-// What never happens: spans that a module failed to process are stored, unless the configuration says so.
+// What never happens: that spans count as processed which a module failed to process.
 package wasm
 
 import (
@@ -17,35 +17,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clewtrace/clew/process"
 	"github.com/clewtrace/clew/trace"
-)
-
-// What Config.OnError can be.
-const (
-	Refuse = "refuse" // the batch, so that its sender comes again
-	Pass   = "pass"   // the spans as they were
 )
 
 // Config is what a processor can be told.
 type Config struct {
-	Name    string        // in logs and metrics
 	File    string        // the module
 	Config  string        // for the module: handed to it as it is
-	OnError string        // Refuse or Pass: what happens to spans that the module failed to process
 	Timeout time.Duration // for a piece of a batch of up to 1 MiB
 	Memory  int64         // of one instance, in bytes
 }
 
-// Default returns the configuration of a processor without a name and file.
-func Default() Config { return Config{OnError: Refuse, Timeout: time.Second, Memory: 64 << 20} }
+// Default returns the configuration of a processor without a file.
+func Default() Config { return Config{Timeout: time.Second, Memory: 64 << 20} }
 
 // Validate says which key has a value that cannot be, and what can.
 func (c *Config) Validate() error {
 	switch {
 	case c.File == "":
 		return errors.New("file: is empty; want the path of a WebAssembly module")
-	case c.OnError != Refuse && c.OnError != Pass:
-		return fmt.Errorf("on_error: is %q; want %s or %s", c.OnError, Refuse, Pass)
 	case c.Timeout < time.Millisecond || c.Timeout > time.Minute:
 		return fmt.Errorf("timeout: is %v; want 1ms to 1m", c.Timeout)
 	case c.Memory < 1<<20 || c.Memory > 1<<30:
@@ -54,12 +45,12 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Processor is a module at work. It can be called from several goroutines at once.
+// Processor is a module at work: a process.Step.
 type Processor struct {
 	config  Config
 	module  *loaded
 	log     *moduleLog
-	meter   *Meter
+	meter   *counts
 	breaker breaker
 	slots   chan *instance // as many as may be; nil: one that is yet to be started
 	scratch sync.Pool      // of *scratch
@@ -79,13 +70,12 @@ type id struct {
 }
 
 // Open loads a module and starts its first instance, so that what is wrong with the module, or its configuration, is known at once.
-func Open(ctx context.Context, c Config, log *slog.Logger, m *Meter) (*Processor, error) {
+func Open(ctx context.Context, c Config) (*Processor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Processor{config: c, log: newModuleLog(log.With("module", c.Name)), meter: m, slots: make(chan *instance, runtime.GOMAXPROCS(0))}
+	p := &Processor{config: c, log: newModuleLog(), slots: make(chan *instance, runtime.GOMAXPROCS(0))}
 	p.scratch.New = func() any { return new(scratch) }
-	begin := time.Now()
 	var err error
 	if p.module, err = load(ctx, &p.config, p.log); err != nil {
 		return nil, fmt.Errorf("file: %w", err)
@@ -102,35 +92,36 @@ func Open(ctx context.Context, c Config, log *slog.Logger, m *Meter) (*Processor
 	for range cap(p.slots) - 1 {
 		p.slots <- nil
 	}
-	m.announce(c.Name)
-	m.memory.WithLabelValues(c.Name).Set(float64(first.mod.Memory().Size()))
-	log.Info("module is loaded", "module", c.Name, "file", c.File, "took", time.Since(begin).Round(time.Millisecond))
+	p.meter = newCounts(first)
 	return p, nil
 }
 
+// Attach says as what the processor is logged and counted: as a step of that name. It is called before the first batch comes.
+func (p *Processor) Attach(name string, log *slog.Logger, m *Meter) {
+	p.log.attach(log.With("step", name))
+	p.meter.attach(name, m)
+}
+
 // Close ends the instances, once they are done.
-func (p *Processor) Close() {
+func (p *Processor) Close() error {
 	for range cap(p.slots) {
 		if in := <-p.slots; in != nil {
 			in.close()
 		}
 	}
 	p.module.close()
+	return nil
 }
 
-// Process has the module process a batch. An error is of kind Busy, and b is then as it was: the spans were not processed, are not to be
-// stored, and may be sent again.
+// Process has the module process a batch. An error is of kind Busy, and b is then as it was: the spans were not processed, and may be
+// sent again. If the module failed, and nothing else, it is a process.ErrFailed.
 func (p *Processor) Process(ctx context.Context, b *trace.Batch) error {
 	if len(b.Spans) == 0 {
 		return nil
 	}
 	err := p.attempt(ctx, b)
-	if err == nil {
-		return nil
-	}
-	if p.config.OnError == Pass && ctx.Err() == nil {
-		p.meter.passed.WithLabelValues(p.config.Name).Add(float64(len(b.Spans)))
-		return nil
+	if errors.Is(err, process.ErrFailed) {
+		p.meter.unprocessed.Add(float64(len(b.Spans)))
 	}
 	return err
 }
@@ -143,13 +134,13 @@ func (p *Processor) attempt(ctx context.Context, b *trace.Batch) error {
 	}
 	if wait := p.breaker.allow(time.Now()); wait > 0 {
 		p.slots <- in
-		return p.busy(wait)
+		return failing(wait)
 	}
 	fresh := in == nil || !in.used
 	in, err = p.with(ctx, in, b)
 	if f, ok := errors.AsType[*failure](err); ok && !fresh && (f.reason == crashed || f.reason == overMemory) {
 		// It may be what earlier batches left behind: a module whose memory leaks works on in a fresh instance.
-		p.meter.failures.WithLabelValues(p.config.Name, f.reason.String()).Inc()
+		p.meter.failures[f.reason].Inc()
 		p.log.say(slog.LevelWarn, "module failed, and is tried again in a fresh instance", "reason", f.reason.String(), "err", f.err)
 		in, err = p.with(ctx, nil, b)
 	}
@@ -163,20 +154,21 @@ func (p *Processor) take(ctx context.Context) (*instance, error) {
 	case in := <-p.slots:
 		return in, nil
 	case <-ctx.Done():
-		return nil, &trace.Error{Kind: trace.Busy, Msg: fmt.Sprintf("the processor %s is busy", p.config.Name), After: time.Second, Err: ctx.Err()}
+		return nil, &trace.Error{Kind: trace.Busy, Msg: "a processor of spans is busy", After: time.Second, Err: ctx.Err()}
 	}
 }
 
-func (p *Processor) busy(wait time.Duration) error {
-	return &trace.Error{Kind: trace.Busy, Msg: fmt.Sprintf("the processor %s fails at the moment; see Clew's log", p.config.Name), After: wait}
+// failing is what a sender is told while the module fails.
+func failing(wait time.Duration) error {
+	return &trace.Error{Kind: trace.Busy, Msg: "a processor of spans fails at the moment", After: wait, Err: process.ErrFailed}
 }
 
 // judge counts and logs how it went, and returns what the sender is told.
 func (p *Processor) judge(err error) error {
 	if err == nil {
 		if p.breaker.succeeded() {
-			p.meter.paused.WithLabelValues(p.config.Name).Set(0)
-			p.log.log.Info("module works again")
+			p.meter.paused.Set(0)
+			p.log.important(slog.LevelInfo, "module works again")
 		}
 		return nil
 	}
@@ -184,37 +176,36 @@ func (p *Processor) judge(err error) error {
 	if !ok {
 		return err
 	}
-	p.meter.failures.WithLabelValues(p.config.Name, f.reason.String()).Inc()
-	p.log.say(slog.LevelError, "module failed", "reason", f.reason.String(), "err", f.err, "on_error", p.config.OnError)
+	p.meter.failures[f.reason].Inc()
+	p.log.say(slog.LevelError, "module failed", "reason", f.reason.String(), "err", f.err)
 	pause := p.breaker.failed(time.Now())
 	if pause > 0 {
-		p.meter.paused.WithLabelValues(p.config.Name).Set(1)
-		p.log.log.Error("module fails again and again: it is not called for a while", "pause", pause, "on_error", p.config.OnError)
+		p.meter.paused.Set(1)
+		p.log.important(slog.LevelError, "module fails again and again: it is not called for a while", "pause", pause)
 	}
-	return p.busy(max(pause, time.Second))
+	return failing(max(pause, time.Second))
 }
 
 // with processes a batch in an instance, started if it is nil, and returns the instance unless that cannot be used any more.
 func (p *Processor) with(ctx context.Context, in *instance, b *trace.Batch) (*instance, error) {
-	name := p.config.Name
 	if in == nil {
 		var err error
 		if in, err = p.module.start(ctx, &p.config, p.log); err != nil {
 			return nil, &failure{notStarted, err}
 		}
-		p.meter.instances.WithLabelValues(name).Inc()
-		p.meter.memory.WithLabelValues(name).Add(float64(in.mod.Memory().Size()))
+		p.meter.instances.Inc()
+		p.meter.memory.Add(float64(in.mod.Memory().Size()))
 	}
 	size := in.mod.Memory().Size()
 	err := p.transform(ctx, in, b)
-	if f, ok := errors.AsType[*failure](err); ok && f.reason != refused {
+	if f, ok := errors.AsType[*failure](err); ok && !f.reason.keeps() {
 		in.close()
-		p.meter.instances.WithLabelValues(name).Dec()
-		p.meter.memory.WithLabelValues(name).Sub(float64(size))
+		p.meter.instances.Dec()
+		p.meter.memory.Sub(float64(size))
 		return nil, err
 	}
 	if grown := in.mod.Memory().Size() - size; grown > 0 {
-		p.meter.memory.WithLabelValues(name).Add(float64(grown))
+		p.meter.memory.Add(float64(grown))
 	}
 	return in, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clewtrace/clew/process"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -47,15 +48,16 @@ func batchOf(t testing.TB, n int) *trace.Batch {
 func open(t testing.TB, file string, change func(*Config)) (*Processor, *logged) {
 	t.Helper()
 	c, l := Default(), new(logged)
-	c.Name, c.File = "m", file
+	c.File = file
 	if change != nil {
 		change(&c)
 	}
-	p, err := Open(context.Background(), c, slog.New(slog.NewTextHandler(l, nil)), NewMeter(prometheus.NewRegistry()))
+	p, err := Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Close)
+	t.Cleanup(func() { _ = p.Close() })
+	p.Attach("m", slog.New(slog.NewTextHandler(l, nil)), NewMeter(prometheus.NewRegistry()))
 	return p, l
 }
 
@@ -78,7 +80,7 @@ func (l *logged) String() string {
 }
 
 func (p *Processor) failures(r reason) float64 {
-	return testutil.ToFloat64(p.meter.failures.WithLabelValues("m", r.String()))
+	return testutil.ToFloat64(p.meter.failures[r])
 }
 
 // TestGood: what a module returns takes the place of the batch.
@@ -164,7 +166,7 @@ func TestBad(t *testing.T) {
 			})
 			b, want := batchOf(t, 2), batchOf(t, 2)
 			err := p.Process(context.Background(), b)
-			if e := trace.ErrorOf(err); err == nil || e.Kind != trace.Busy || e.After == 0 {
+			if e := trace.ErrorOf(err); !errors.Is(err, process.ErrFailed) || e.Kind != trace.Busy || e.After == 0 {
 				t.Errorf("error %v; want busy", err)
 			}
 			if diff := cmp.Diff(want.Raw, b.Raw); diff != "" || len(b.Spans) != 2 || b.Refused != want.Refused {
@@ -173,31 +175,17 @@ func TestBad(t *testing.T) {
 			if n := p.failures(c.reason); n != 1 {
 				t.Errorf("%v failures for %v; log: %s", n, c.reason, log)
 			}
+			if n := testutil.ToFloat64(p.meter.unprocessed); n != 2 {
+				t.Errorf("%v spans count as unprocessed", n)
+			}
 			if !strings.Contains(log.String(), c.says) {
 				t.Errorf("the log does not say %q: %s", c.says, log)
 			}
-			held := testutil.ToFloat64(p.meter.memory.WithLabelValues("m"))
+			held := testutil.ToFloat64(p.meter.memory)
 			if kept := c.reason.keeps(); kept != (held > 0) {
 				t.Errorf("instances hold %v bytes", held)
 			}
 		})
-	}
-}
-
-// TestPass: with on_error: pass, spans go on as they are, and are counted.
-func TestPass(t *testing.T) {
-	for name, c := range bad(t) {
-		if c.reason == timedOut {
-			continue
-		}
-		p, _ := open(t, c.module.file(t), func(c *Config) { c.OnError, c.Memory = Pass, 4<<20 })
-		b := batchOf(t, 2)
-		if err := p.Process(context.Background(), b); err != nil || !bytes.Equal(b.Raw, batchOf(t, 2).Raw) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if n := testutil.ToFloat64(p.meter.passed.WithLabelValues("m")); n != 2 {
-			t.Errorf("%s: %v spans counted as unprocessed", name, n)
-		}
 	}
 }
 
@@ -215,7 +203,7 @@ func TestBreaker(t *testing.T) {
 	if n := p.failures(crashed); n != failuresInRow || !strings.Contains(log.String(), "again and again") {
 		t.Errorf("it was called %v times; log: %s", n, log)
 	}
-	if n := testutil.ToFloat64(p.meter.paused.WithLabelValues("m")); n != 1 {
+	if n := testutil.ToFloat64(p.meter.paused); n != 1 {
 		t.Errorf("paused: %v", n)
 	}
 
@@ -267,10 +255,10 @@ func TestUnfit(t *testing.T) {
 	f := func(name, want string, raw []byte) {
 		t.Helper()
 		c := Default()
-		c.Name, c.File, c.Config = "m", writeModule(t, raw), "x"
-		p, err := Open(context.Background(), c, slog.New(slog.DiscardHandler), NewMeter(prometheus.NewRegistry()))
+		c.File, c.Config = writeModule(t, raw), "x"
+		p, err := Open(context.Background(), c)
 		if err == nil {
-			p.Close()
+			_ = p.Close()
 			t.Errorf("%s: was loaded", name)
 		} else if !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "file: "+c.File) {
 			t.Errorf("%s: %v; want %q", name, err, want)
