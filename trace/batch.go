@@ -527,7 +527,6 @@ func (b *Batch) shortKeyValue(at, end int, a *AttrRef) bool {
 			return false
 		}
 		a.Type, a.Num, a.Val = TypeString, 0, Part{uint32(at + k + 4), uint32(end)}
-		b.text(at+k+4, end)
 	case 2<<3 | wireVarint:
 		if len(v) != 2 || v[1] >= 0x80 {
 			return false
@@ -548,23 +547,38 @@ func (b *Batch) shortKeyValue(at, end int, a *AttrRef) bool {
 		return false
 	}
 	a.Key = Part{uint32(at + 2), uint32(at + k)}
-	b.text(at+2, at+k)
+	if a.Type != TypeString {
+		b.text(at+2, at+k)
+	} else if !b.ascii(at, end) { // key and value in one go: the bytes around them are below 0x80
+		b.text(at+2, at+k)
+		b.text(at+k+4, end)
+	}
 	return true
 }
 
 // text counts a text that is not UTF-8. Most are ASCII, and short.
 func (b *Batch) text(lo, hi int) {
-	t := b.Raw[lo:hi]
-	var high uint64
-	for ; len(t) >= 8; t = t[8:] {
-		high |= binary.LittleEndian.Uint64(t)
-	}
-	for _, c := range t {
-		high |= uint64(c)
-	}
-	if high&0x8080808080808080 != 0 && !utf8.Valid(b.Raw[lo:hi]) {
+	if !b.ascii(lo, hi) && !utf8.Valid(b.Raw[lo:hi]) {
 		b.InvalidText++
 	}
+}
+
+// ascii reports whether a stretch of Raw has ASCII alone; it may say no of what begins in the first eight bytes.
+func (b *Batch) ascii(lo, hi int) bool {
+	const highBits = 0x8080808080808080
+	raw := b.Raw[:hi]
+	n := hi - lo
+	switch {
+	case n >= 8:
+		high := binary.LittleEndian.Uint64(raw[hi-8:]) // what the steps leave, and some of it twice
+		for ; lo < hi-8; lo += 8 {
+			high |= binary.LittleEndian.Uint64(raw[lo:])
+		}
+		return high&highBits == 0
+	case hi >= 8:
+		return binary.LittleEndian.Uint64(raw[hi-8:])>>(64-8*n)&highBits == 0 // with what stands before it shifted out
+	}
+	return n == 0
 }
 
 // anyValue reads an AnyValue into a. Of several values the last counts, as in any protobuf oneof.

@@ -234,6 +234,25 @@ func TestInvalidText(t *testing.T) {
 	}
 }
 
+// TestInvalidTextAnywhere has one wrong byte at each place of keys and values of each length.
+func TestInvalidTextAnywhere(t *testing.T) {
+	for n := 1; n <= 20; n++ {
+		for at := range n {
+			wrong := []byte(strings.Repeat("x", n))
+			wrong[at] = 0xff
+			s := good(1)
+			s.Attrs = []Attr{{string(wrong), Int(1)}, {"k", String(string(wrong))}, {"é" + string(wrong[1:]), String("ü")}}
+			want := 2
+			if at > 0 {
+				want = 3
+			}
+			if b := index(t, AppendTraces(nil, []Span{s}), DefaultLimits()); b.InvalidText != want {
+				t.Errorf("byte %d of %d: %d wrong texts; want %d", at, n, b.InvalidText, want)
+			}
+		}
+	}
+}
+
 // TestDropKeepsUnknown holds that refusing a span does not touch what is around it: fields that are not known are still there.
 func TestDropKeepsUnknown(t *testing.T) {
 	unknown := appendBytes(nil, 99, "from the future")
