@@ -15,4 +15,3 @@ func TestGRPCTimeout(t *testing.T) {
 		}
 	}
 }
-

@@ -1,4 +1,5 @@
-// Package jaeger turns spans into the JSON that Jaeger's query service answers with, and its UI and Grafana read.
+// Package jaeger turns spans into the JSON that Jaeger's query service answers with, and its UI and Grafana read, and what Jaeger's clients
+// send, in Thrift or protobuf, into OTLP bytes.
 //
 // The mapping is that of OpenTelemetry's Jaeger translation: parents become CHILD_OF references, links FOLLOWS_FROM, events logs,
 // resource attributes the process's tags.
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"github.com/clewtrace/clew/trace"
@@ -108,11 +110,13 @@ func (e *Encoder) number(r *trace.Resource) int {
 func appendProcess(b []byte, r *trace.Resource) []byte {
 	b = appendText(append(b, `{"serviceName":`...), r.Service())
 	b = append(b, `,"tags":[`...)
-	n := len(b)
+	n, named := len(b), false
 	for i := range r.Attrs {
-		if r.Attrs[i].Key != "service.name" {
-			b = appendAttr(comma(b, n), &r.Attrs[i])
+		if !named && r.Attrs[i].Key == attrService {
+			named = true
+			continue
 		}
+		b = appendAttr(comma(b, n), &r.Attrs[i])
 	}
 	return append(b, "]}"...)
 }
@@ -165,8 +169,8 @@ func appendID(b []byte, id trace.ID) []byte {
 func (e *Encoder) span(b []byte, s *trace.Span, id, parent trace.SpanID) []byte {
 	b = append(append(b, `{"traceID":`...), e.id...)
 	b = append(hex.AppendEncode(append(b, `,"spanID":"`...), id[:]), '"')
-	if s.Flags&flagSampled != 0 {
-		b = append(b, `,"flags":1`...)
+	if flags := flagsOf(s); flags != 0 {
+		b = strconv.AppendUint(append(b, `,"flags":`...), uint64(flags), 10)
 	}
 	b = appendText(append(b, `,"operationName":`...), s.Name)
 	b = e.references(append(b, `,"references":[`...), s, parent)
@@ -190,18 +194,37 @@ func (e *Encoder) span(b []byte, s *trace.Span, id, parent trace.SpanID) []byte 
 // flagSampled is the one W3C flag that Jaeger shows.
 const flagSampled = 1
 
+// flagsOf returns a span's flags: all that its sender set, if that was a client of Jaeger's.
+func flagsOf(s *trace.Span) uint32 {
+	for i := range s.Attrs {
+		if isFlags(&s.Attrs[i]) {
+			return uint32(s.Attrs[i].Value.Int())
+		}
+	}
+	return s.Flags & flagSampled
+}
+
+func isFlags(a *trace.Attr) bool { return a.Key == attrFlags && a.Value.Type() == trace.TypeInt }
+
+// isWarnings reports whether an attribute is the warnings that came with a span, an array of texts.
+func isWarnings(a *trace.Attr) bool {
+	return a.Key == attrWarnings && a.Value.Type() == trace.TypeArray
+}
+
+// references appends the parent and the links. Links to the parent tell in what way it is one.
 func (e *Encoder) references(b []byte, s *trace.Span, parent trace.SpanID) []byte {
 	n := len(b)
 	if !parent.IsZero() {
-		kind := "CHILD_OF"
+		told := false
 		for i := range s.Links {
 			if l := &s.Links[i]; tellsOfParent(s, l) {
-				kind = refType(l)
+				told = true
+				b = e.parent(comma(b, n), refType(l), parent)
 			}
 		}
-		b = append(append(append(b, `{"refType":"`...), kind...), `","traceID":`...)
-		b = append(append(b, e.id...), `,"spanID":"`...)
-		b = append(hex.AppendEncode(b, parent[:]), `"}`...)
+		if !told {
+			b = e.parent(b, "CHILD_OF", parent)
+		}
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
@@ -213,6 +236,13 @@ func (e *Encoder) references(b []byte, s *trace.Span, parent trace.SpanID) []byt
 		b = append(hex.AppendEncode(b, l.SpanID[:]), `"}`...)
 	}
 	return b
+}
+
+// parent appends a reference to the parent.
+func (e *Encoder) parent(b []byte, kind string, id trace.SpanID) []byte {
+	b = append(append(append(b, `{"refType":"`...), kind...), `","traceID":`...)
+	b = append(append(b, e.id...), `,"spanID":"`...)
+	return append(hex.AppendEncode(b, id[:]), `"}`...)
 }
 
 // tellsOfParent reports whether a link is to the span's parent: it tells in what way it is one.
@@ -232,13 +262,19 @@ func refType(l *trace.Link) string {
 func (e *Encoder) warnings(b []byte, s *trace.Span, cut bool) []byte {
 	b = append(b, `,"warnings":`...)
 	turned := s.End < s.Start && !e.Raw
-	if !cut && !turned {
+	came := slices.IndexFunc(s.Attrs, func(a trace.Attr) bool { return isWarnings(&a) })
+	if !cut && !turned && came < 0 {
 		return append(b, "null"...)
 	}
 	b = append(b, '[')
 	n := len(b)
+	if came >= 0 {
+		for _, w := range s.Attrs[came].Value.List() {
+			b = appendText(comma(b, n), w.Value.Text())
+		}
+	}
 	if cut {
-		b = append(b, `"its parent is itself or among its descendants; shown without a parent"`...)
+		b = append(comma(b, n), `"its parent is itself or among its descendants; shown without a parent"`...)
 	}
 	if turned {
 		b = strconv.AppendUint(append(comma(b, n), `"ends `...), s.Start-s.End, 10)
@@ -269,7 +305,9 @@ func appendTags(b []byte, s *trace.Span) []byte {
 		b = appendString(comma(b, n), "otel.scope.version", s.Scope.Version)
 	}
 	for i := range s.Attrs {
-		b = appendAttr(comma(b, n), &s.Attrs[i])
+		if a := &s.Attrs[i]; !isFlags(a) && !isWarnings(a) {
+			b = appendAttr(comma(b, n), a)
+		}
 	}
 	if s.Kind != trace.KindUnspecified {
 		b = appendString(comma(b, n), "span.kind", s.Kind.String())
@@ -279,7 +317,7 @@ func appendTags(b []byte, s *trace.Span) []byte {
 		b = appendString(comma(b, n), "otel.status_code", "OK")
 	case trace.StatusError:
 		b = appendString(comma(b, n), "otel.status_code", "ERROR")
-		if v, ok := trace.Get(s.Attrs, "error"); !ok || v.Text() != "true" {
+		if !slices.ContainsFunc(s.Attrs, func(a trace.Attr) bool { return a.Key == "error" && a.Value.Text() == "true" }) {
 			b = append(b, `,{"key":"error","type":"bool","value":true}`...)
 		}
 	}
