@@ -1,10 +1,8 @@
 package access
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -31,7 +29,7 @@ func (c *ClientTLS) Given() bool { return *c != ClientTLS{} }
 func (c *ClientTLS) Config() (*tls.Config, error) {
 	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.Insecure} // which its user asked for
 	if c.CAFile != "" {
-		_, pool, err := readAuthorities(c.CAFile)
+		pool, err := readAuthorities(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
@@ -73,41 +71,6 @@ func (p *clientPair) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, nil
-}
-
-// readPair reads a certificate and its key. An error begins with cert_file or key_file, whichever is wrong.
-func readPair(certFile, keyFile string) (*tls.Certificate, error) {
-	switch {
-	case certFile == "":
-		return nil, fmt.Errorf("cert_file: is empty, but there is a key_file; want both, or none")
-	case keyFile == "":
-		return nil, fmt.Errorf("key_file: is empty, but there is a cert_file; want both, or none")
-	}
-	certPEM, err := os.ReadFile(certFile)
-	if err != nil {
-		return nil, fmt.Errorf("cert_file: %w", err)
-	}
-	keyPEM, err := os.ReadFile(keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("key_file: %w", err)
-	}
-	if !bytes.Contains(certPEM, []byte("-----BEGIN CERTIFICATE-----")) {
-		return nil, fmt.Errorf("cert_file: %s has no certificate in PEM: want -----BEGIN CERTIFICATE-----", certFile)
-	}
-	cert, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil { // it says nothing of the key's own bytes
-		return nil, fmt.Errorf("key_file: %s and cert_file %s do not go together: %s", keyFile, certFile, strings.TrimPrefix(err.Error(), "tls: "))
-	}
-	return &cert, nil
-}
-
-// readAuthorities reads certificates of authorities.
-func readAuthorities(path string) ([]*x509.Certificate, *x509.CertPool, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return parseAuthorities(path, raw)
 }
 
 // Login is a client's credential: the path of a file that has it. Files are read for each request, so that a new one needs no restart.

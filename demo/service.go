@@ -22,6 +22,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -42,9 +43,13 @@ func propagator() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 }
 
-// open gives a service its SDK, which exports to endpoint, and a free port of this machine.
-func open(ctx context.Context, name, version, endpoint string) (*service, error) {
-	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(endpoint), otlptracegrpc.WithInsecure())
+// open gives a service its SDK, which exports as configured, and a free port of this machine.
+func open(ctx context.Context, name, version string, cfg Config) (*service, error) {
+	connect := otlptracegrpc.WithInsecure()
+	if cfg.TLS != nil {
+		connect = otlptracegrpc.WithTLSCredentials(credentials.NewTLS(cfg.TLS))
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(cfg.Endpoint), connect, otlptracegrpc.WithHeaders(cfg.Headers))
 	if err != nil {
 		return nil, fmt.Errorf("exporter of %s: %w", name, err)
 	}

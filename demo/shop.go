@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +16,13 @@ import (
 
 // Config says how the shop runs.
 type Config struct {
-	Endpoint  string  // host:port that takes OTLP/gRPC without TLS
+	Endpoint  string  // host:port that takes OTLP/gRPC
 	Rate      float64 // page views a second; 0: nobody comes
 	SlowEvery int     // every so many looks into the stock one is slow; 0: none
 	FailEvery int     // every so many charges at one of the processors one breaks; 0: none
+
+	TLS     *tls.Config       // of connections to the endpoint; nil: plain text
+	Headers map[string]string // of each request there
 }
 
 // Default returns the configuration of a small shop on an ordinary day.
@@ -71,7 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Shop, error) {
 		{"recommendation", "2.3.5", &s.recommendation},
 		{"email", "1.2.2", &s.email},
 	} {
-		svc, err := open(ctx, m.name, m.version, cfg.Endpoint)
+		svc, err := open(ctx, m.name, m.version, cfg)
 		if err != nil {
 			return nil, errors.Join(err, s.end(ctx))
 		}

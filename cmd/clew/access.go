@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/clewtrace/clew/access"
+	"github.com/clewtrace/clew/demo"
 	"github.com/clewtrace/clew/load"
 )
 
@@ -89,13 +90,30 @@ func (c *client) load(cfg *load.Config) (err error) {
 	if cfg.TLS, err = c.config(cfg.Endpoint); err != nil {
 		return err
 	}
-	value, err := c.login.Authorization()
-	if value != "" {
-		cfg.Headers = maps.Clone(cfg.Headers)
-		if cfg.Headers == nil {
-			cfg.Headers = map[string]string{}
-		}
-		cfg.Headers["Authorization"] = value
-	}
+	cfg.Headers, err = c.headers(cfg.Headers)
 	return err
+}
+
+// headers returns headers with the credential of now among them, if there is one.
+func (c *client) headers(others map[string]string) (map[string]string, error) {
+	value, err := c.login.Authorization()
+	if value == "" || err != nil {
+		return others, err
+	}
+	out := map[string]string{"Authorization": value}
+	maps.Copy(out, others)
+	return out, nil
+}
+
+// demo sets how a shop connects to a backend: with TLS where that has it.
+func (c *client) demo(backend *config, shop *demo.Config) (err error) {
+	if t := backend.access.of("listen.otlp_grpc"); t.Given() {
+		if shop.TLS, err = clientTLS(&c.tls, backend.otlpGRPC, backend.logger()); err != nil {
+			return fmt.Errorf("demo.%w", err)
+		}
+	}
+	if shop.Headers, err = c.headers(nil); err != nil {
+		return fmt.Errorf("demo.%w", err)
+	}
+	return nil
 }

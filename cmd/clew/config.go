@@ -16,6 +16,7 @@ type config struct {
 	store                                   spool.Config
 	tenantHeader                            string
 	tenants                                 []tenant // empty: the header means nothing
+	access                                  accessConfig
 	bodyBytes, heldBytes, spanBytes         int64
 	timeout                                 time.Duration
 	future                                  time.Duration
@@ -34,13 +35,13 @@ func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", page: ":16686", admin: ":14269",
 		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
-		prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 	}
 }
 
 // settings is the one list of keys: flags, environment, file, --help, --print-config and docs/configuration.md come from it.
 func (c *config) settings() settings {
-	return settings{
+	return append(settings{
 		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
 		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
@@ -57,6 +58,7 @@ func (c *config) settings() settings {
 		{key: "store.merge_rate", help: "merging may read and write this much a second; 0: no limit", value: &size{&c.store.MergeRate}},
 		{key: "tenants.header", help: "HTTP header that names the tenant of a request; without it, it is the tenant default", value: &text{&c.tenantHeader}},
 		{key: "tenants.list", help: "tenants beside default, by name, each with its own retention and retention_bytes; empty: there are none, and the header means nothing", value: &tenantList{&c.tenants}},
+		{key: "tenants.listeners", help: "tenant of what names none, for listeners where it is not default: by name (such as zipkin)", value: &pairs{&c.access.tenants}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
 		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},
@@ -71,7 +73,7 @@ func (c *config) settings() settings {
 		{key: "process.steps", help: "what is done to spans before they are stored, in this order: a list of steps, each with its kind; empty: nothing; see processing.md", value: &steps{&c.steps}},
 		{key: "log.level", help: "debug, info, warn or error", value: &choice{&c.logLevel, []string{"debug", "info", "warn", "error"}}},
 		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
-	}
+	}, c.access.settings()...)
 }
 
 func (c *config) logger() *slog.Logger {

@@ -27,7 +27,9 @@ func runDemo(ctx context.Context, args []string) error {
 	c := defaultConfig()
 	c.store.Dir, c.logLevel = "", "warn"
 	shop := demo.Default()
+	sender := &client{}
 	ss := append(c.settings(), &setting{key: "demo.rate", help: "page views a second in the shop", value: &rate{&shop.Rate}})
+	ss = append(append(ss, clientTLSSettings("demo.", &sender.tls)...), loginSettings("demo.", &sender.login)...)
 	printOnly, err := ss.load(invocation{"demo", demoExample, map[string]string{"data": "store.dir", "rate": "demo.rate"}, args, os.Environ()})
 	if err != nil {
 		return err
@@ -46,9 +48,12 @@ func runDemo(ctx context.Context, args []string) error {
 		defer func() { _ = os.RemoveAll(c.store.Dir) }()
 	}
 	if err := c.validate(); err != nil {
-		return usageError{err}
+		return usageError{ss.locate(err)}
 	}
-	return runWithShop(ctx, c, shop)
+	if err := sender.demo(c, &shop); err != nil {
+		return usageError{ss.locate(err)}
+	}
+	return ss.explain(runWithShop(ctx, c, shop))
 }
 
 // runWithShop runs the backend and, while it is up, the shop. The shop goes first, so that its last spans are kept.
@@ -68,7 +73,7 @@ func runWithShop(ctx context.Context, c *config, cfg demo.Config) error {
 		return err
 	case l := <-up:
 		cfg.Endpoint = l["listen.otlp_grpc"]
-		err = runShop(ctx, cfg, l.page(c.prefix))
+		err = runShop(ctx, cfg, l.page(c))
 	}
 	stopBackend()
 	return errors.Join(err, <-done)
@@ -87,12 +92,16 @@ func runShop(ctx context.Context, cfg demo.Config, page string) error {
 }
 
 // page returns the URL of the page, with a slash at its end, or "" when it is switched off.
-func (l listening) page(prefix string) string {
+func (l listening) page(c *config) string {
 	addr, ok := l["listen.query"]
 	if !ok {
 		return ""
 	}
-	return "http://" + addr + strings.TrimSuffix(prefix, "/") + "/"
+	scheme := "http://"
+	if t := c.access.of("listen.query"); t.Given() {
+		scheme = "https://"
+	}
+	return scheme + addr + strings.TrimSuffix(c.prefix, "/") + "/"
 }
 
 // rate is how often a second something happens.

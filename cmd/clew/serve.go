@@ -52,7 +52,7 @@ func runServe(ctx context.Context, args []string) error {
 	if err := c.validate(); err != nil {
 		return usageError{ss.locate(err)}
 	}
-	return serve(ctx, c, c.logger(), func(listening) {})
+	return ss.explain(serve(ctx, c, c.logger(), func(listening) {}))
 }
 
 func (c *config) validate() error {
@@ -63,6 +63,9 @@ func (c *config) validate() error {
 		return err
 	}
 	if err := c.validateSteps(); err != nil {
+		return err
+	}
+	if err := c.access.validate(c.settings(), c.tenantNames()); err != nil {
 		return err
 	}
 	if c.bodyBytes < 1<<16 || c.bodyBytes > 1<<30 {
@@ -94,7 +97,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	started := time.Now()
 
 	// Ports first: nothing is opened or recovered for a process that cannot listen.
-	l := &listeners{host: c.host, log: log}
+	l := c.newListeners(log, reg)
 	defer l.close()
 	adminL, grpcL, httpL := l.open("listen.admin", c.admin), l.open("listen.otlp_grpc", c.otlpGRPC), l.open("listen.otlp_http", c.otlpHTTP)
 	zipkinL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.query", c.page)
@@ -104,8 +107,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	health := admin.NewHealth("recovering")
 	adminMux := admin.Handler(health, reg, c.pprof)
-	adminServer := newServer(c.named(adminMux), c.timeout, log)
+	adminServer := newServer(adminMux, c.timeout, log)
 	work, ctx := errgroup.WithContext(ctx) // a server that fails stops all
+	work.Go(func() error { return l.guards.run(ctx) })
 	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
 
@@ -122,8 +126,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
-	grpcServer.Handler = c.named(grpcServer.Handler)
-	httpServer := newServer(c.named(otlpReceiver.HTTP()), c.timeout, log)
+	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
@@ -135,14 +138,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))
-	zipkinServer, pageServer := newServer(c.named(zipkinMux), c.timeout, log), newServer(c.named(underPrefix(c.prefix, pageMux)), c.timeout, log)
+	zipkinServer, pageServer := newServer(zipkinMux, c.timeout, log), newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
 	serveHTTP(work, zipkinServer, zipkinL)
 	serveHTTP(work, pageServer, pageL)
 	health.Set("")
-	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c.prefix), "listen", l.addresses())
+	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c), "listen", l.addresses())
 	ready(l.addresses())
 
 	<-ctx.Done()
@@ -196,10 +199,10 @@ func newServer(h http.Handler, timeout time.Duration, log *slog.Logger) *http.Se
 }
 
 func serveHTTP(work *errgroup.Group, s *http.Server, l net.Listener) {
-	if l == nil {
-		return
+	if g, ok := l.(*guarded); ok { // nil: switched off
+		serve := g.prepare(s)
+		work.Go(func() error { return ignore(serve(), http.ErrServerClosed) })
 	}
-	work.Go(func() error { return ignore(s.Serve(l), http.ErrServerClosed) })
 }
 
 func ignore(err, expected error) error {
@@ -266,11 +269,17 @@ func underPrefix(prefix string, h http.Handler) http.Handler {
 
 // listeners opens the ports, and remembers the first that it could not.
 type listeners struct {
-	host string
-	log  *slog.Logger
-	keys []string
-	list []net.Listener
-	err  error
+	host   string
+	log    *slog.Logger
+	guards *guards
+	keys   []string
+	list   []net.Listener
+	err    error
+}
+
+func (c *config) newListeners(log *slog.Logger, reg prometheus.Registerer) *listeners {
+	guards, err := c.guard(log, reg)
+	return &listeners{host: c.host, log: log, guards: guards, err: err}
 }
 
 // open opens an address; it returns nil when that is empty or something went wrong before.
@@ -294,11 +303,13 @@ func (l *listeners) open(key, address string) net.Listener {
 		l.err = fmt.Errorf("%s: %w", key, err)
 		return nil
 	}
-	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		l.log.Warn("listening beyond this machine without TLS: put a proxy or a network policy in front", "listener", key, "address", ln.Addr().String())
-	}
 	l.keys, l.list = append(l.keys, key), append(l.list, ln)
-	return ln
+	guarded, err := l.guards.listen(key, ln)
+	if err != nil {
+		l.err = err
+		return nil
+	}
+	return guarded
 }
 
 func (l *listeners) close() {

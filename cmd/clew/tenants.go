@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/clewtrace/clew/access"
 	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 )
@@ -176,21 +177,40 @@ func (c *config) tenantsKept() (out []tenants.Tenant) {
 	return out
 }
 
-// named has a handler answer for the tenant that a request's header names; it is h itself when no tenants are configured. The header is
-// read here and nowhere else; whether there is such a tenant is for the store to say, and for each protocol to tell.
-func (c *config) named(h http.Handler) http.Handler {
+// named has a handler answer for the tenant that a request's header names, if its caller may, or else for the caller's own, or the
+// listener's; it is h itself when no tenants are configured. The header is read here and nowhere else; whether there is such a tenant is
+// for the store to say, and for each protocol to tell.
+func (c *config) named(g *access.Guard, h http.Handler) http.Handler {
 	if len(c.tenants) == 0 {
 		return h
 	}
+	otherwise := c.listenerTenant(listenPrefix + g.Listener)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.Join(r.Header.Values(c.tenantHeader), ", ") // which of several it is, is not for us to guess: together they are none
-		if name == "" {
-			name = trace.DefaultTenant
+		name, ok := g.Tenant(w, r, name, otherwise)
+		if !ok {
+			return
 		}
 		w.Header().Add("Vary", c.tenantHeader) // a cache on the way must not give one's answer to another
 		w.Header().Set(tenantHeader, name)
 		h.ServeHTTP(w, r.WithContext(trace.WithTenant(r.Context(), name)))
 	})
+}
+
+// listenerTenant returns the tenant of what comes in at a listener, by its key, and names none.
+func (c *config) listenerTenant(key string) string {
+	if t := find(c.access.tenants, strings.TrimPrefix(key, listenPrefix)); t != nil {
+		return *t
+	}
+	return trace.DefaultTenant
+}
+
+// tenantNames returns the names of the tenants beside the default.
+func (c *config) tenantNames() (names []string) {
+	for _, t := range c.tenants {
+		names = append(names, t.name)
+	}
+	return names
 }
 
 // addressed is the tenant that a command is about, and how the server is told.

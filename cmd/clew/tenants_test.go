@@ -32,7 +32,7 @@ func TestTenants(t *testing.T) {
 			t.Errorf("%+v: %s", in, d)
 		}
 	}
-	if c, _, err := loaded(t, "tenants:\n  header: X-Team\n  list:\n", nil); err != nil || c.tenantsKept() != nil || c.named(nil) != nil {
+	if c, _, err := loaded(t, "tenants:\n  header: X-Team\n  list:\n", nil); err != nil || c.tenantsKept() != nil || c.named(nil, nil) != nil {
 		t.Errorf("an empty list: %+v, %v", c.tenants, err)
 	}
 }

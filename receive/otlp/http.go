@@ -186,6 +186,17 @@ func (a answer) refuse(status int, code codes.Code, message string) {
 	a.write(status, wire.AppendStatus(nil, int(code), message))
 }
 
+// Refusal is why a request is answered with a status of HTTP, and the code that gRPC has for it.
+type Refusal struct {
+	Status, Code int
+	Message      string
+}
+
+// Refuse answers a request of OTLP/HTTP that somebody else refuses, as OTLP has it: with a Status in the request's encoding.
+func Refuse(w http.ResponseWriter, req *http.Request, no Refusal) {
+	answer{w: w, json: isJSON(req)}.refuse(no.Status, codes.Code(no.Code), no.Message)
+}
+
 func (a answer) write(status int, body []byte) {
 	contentType := "application/x-protobuf"
 	if a.json {
