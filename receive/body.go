@@ -114,6 +114,28 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	return r.decompress(req.Context(), b, coding)
 }
 
+// ReadFrame reads n bytes of a connection, where the protocol says how many come. Memory is taken as they do. Errors are as of Read; how
+// much was read then is not known.
+func (r *Bodies) ReadFrame(in io.Reader, n int64) (*Body, error) {
+	if err := r.Fits(n); err != nil {
+		return nil, err
+	}
+	b, err := r.fill(in, n, unread)
+	if err == nil && int64(len(b.Bytes)) < n {
+		b.Release()
+		return nil, cutOff(io.ErrUnexpectedEOF)
+	}
+	return b, err
+}
+
+// Fits returns an error of kind TooLarge if a body may not have n bytes.
+func (r *Bodies) Fits(n int64) error {
+	if n > r.maxBody {
+		return r.tooLarge()
+	}
+	return nil
+}
+
 // decompress returns what is in a compressed body, which it releases.
 func (r *Bodies) decompress(ctx context.Context, b *Body, coding string) (*Body, error) {
 	defer b.Release()

@@ -46,25 +46,30 @@ type Calls struct {
 func (c *Calls) Server() *http.Server {
 	s := &http.Server{
 		Handler:           c,
-		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: min(10*time.Second, c.Timeout),
 		ReadTimeout:       c.Timeout,
 		WriteTimeout:      c.Timeout + 10*time.Second, // ends a call whose client takes no answer
 		IdleTimeout:       -1,                         // who sends now and then stays connected; pings find who is gone
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          256,
-			MaxReadFrameSize:              16 << 10, // a connection keeps the memory of its largest frame
-			MaxReceiveBufferPerStream:     1 << 20,
-			MaxReceiveBufferPerConnection: 1 << 20,
-			SendPingTimeout:               2 * time.Minute,
-			PingTimeout:                   20 * time.Second,
-		},
 	}
-	s.Protocols.SetUnencryptedHTTP2(true)
-	s.Protocols.SetHTTP1(true) // only to say what is wrong
+	SpeakHTTP2(s) // and HTTP/1 only to say what is wrong
 	return s
+}
+
+// SpeakHTTP2 makes a server speak HTTP/2 beside HTTP/1, also without TLS, as gRPC needs it.
+func SpeakHTTP2(s *http.Server) {
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	s.Protocols.SetHTTP1(true)
+	s.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          256,
+		MaxReadFrameSize:              16 << 10, // a connection keeps the memory of its largest frame
+		MaxReceiveBufferPerStream:     1 << 20,
+		MaxReceiveBufferPerConnection: 1 << 20,
+		SendPingTimeout:               2 * time.Minute,
+		PingTimeout:                   20 * time.Second,
+	}
 }
 
 // outcome is how a call ends: with a message if its code is OK.

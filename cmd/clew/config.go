@@ -11,29 +11,29 @@ import (
 
 // config is what clew serve can be told.
 type config struct {
-	host                                    string
-	otlpGRPC, otlpHTTP, zipkin, page, admin string
-	store                                   spool.Config
-	tenantHeader                            string
-	tenants                                 []tenant // empty: the header means nothing
-	access                                  accessConfig
-	bodyBytes, heldBytes, spanBytes         int64
-	timeout                                 time.Duration
-	future                                  time.Duration
-	origins                                 []string
-	prefix                                  string
-	queries                                 int
-	pprof                                   bool
-	memory                                  int64
-	stop                                    time.Duration
-	steps                                   []*stepConfig
-	chain                                   []process.Configured // of steps, made by validate
-	logLevel, logFormat                     string
+	host                                            string
+	otlpGRPC, otlpHTTP, zipkin, scribe, page, admin string
+	store                                           spool.Config
+	tenantHeader                                    string
+	tenants                                         []tenant // empty: the header means nothing
+	access                                          accessConfig
+	bodyBytes, heldBytes, spanBytes                 int64
+	timeout                                         time.Duration
+	future                                          time.Duration
+	origins                                         []string
+	prefix                                          string
+	queries                                         int
+	pprof                                           bool
+	memory                                          int64
+	stop                                            time.Duration
+	steps                                           []*stepConfig
+	chain                                           []process.Configured // of steps, made by validate
+	logLevel, logFormat                             string
 }
 
 func defaultConfig() *config {
 	return &config{
-		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", page: ":16686", admin: ":14269",
+		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", admin: ":14269",
 		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
 		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 	}
@@ -45,7 +45,8 @@ func (c *config) settings() settings {
 		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
 		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
-		{key: "listen.zipkin", help: "Zipkin: spans and its read API", value: &address{&c.zipkin}},
+		{key: "listen.zipkin", help: "Zipkin: spans over HTTP and gRPC, and its read API", value: &address{&c.zipkin}},
+		{key: "listen.scribe", help: "Zipkin: spans over scribe", value: &address{&c.scribe}},
 		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
 		{key: "listen.admin", help: "health, metrics, backups", value: &address{&c.admin}},
 		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},

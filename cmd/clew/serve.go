@@ -26,7 +26,6 @@ import (
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/otlp"
-	"github.com/clewtrace/clew/receive/zipkin"
 	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 	"github.com/clewtrace/clew/ui"
@@ -100,7 +99,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	l := c.newListeners(log, reg)
 	defer l.close()
 	adminL, grpcL, httpL := l.open("listen.admin", c.admin), l.open("listen.otlp_grpc", c.otlpGRPC), l.open("listen.otlp_http", c.otlpHTTP)
-	zipkinL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.query", c.page)
+	zipkinL, scribeL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.scribe", c.scribe), l.open("listen.query", c.page)
 	if l.err != nil {
 		return l.err
 	}
@@ -128,21 +127,21 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	grpcServer := otlpReceiver.GRPC(c.timeout)
 	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
 
-	zipkinMux := http.NewServeMux()
-	zipkinMux.Handle("POST /api/v2/spans", zipkin.New(inlet, bodies, log))
+	zipkinMux, pageMux := http.NewServeMux(), http.NewServeMux()
 	zipkinMux.HandleFunc("GET /health", health.Live)
 	apizipkin.Register(zipkinMux, gate, engine)
-	pageMux := http.NewServeMux()
 	apiclew.Register(pageMux, gate, engine, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Totals: meter.Totals, Deletions: store.Deletions, Retention: store.Retention,
 	})
 	jaeger.Register(pageMux, gate, engine)
 	pageMux.Handle("/", ui.Handler(c.prefix))
-	zipkinServer, pageServer := newServer(zipkinMux, c.timeout, log), newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
+	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
+	pageServer := newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
 	serveHTTP(work, zipkinServer, zipkinL)
+	c.serveScribe(ctx, work, scribeServer, scribeL)
 	serveHTTP(work, pageServer, pageL)
 	health.Set("")
 	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c), "listen", l.addresses())
@@ -151,7 +150,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	<-ctx.Done()
 	log.Info("stopping: taking no more, finishing what is under way", "timeout", c.stop)
 	health.Set("stopping")
-	if !drain(c.stop, grpcServer, httpServer, zipkinServer, pageServer) {
+	if !drain(c.stop, grpcServer, httpServer, zipkinServer, scribeServer, pageServer) {
 		log.Warn("requests under way were cut off", "timeout", c.stop)
 	}
 	err = errors.Join(c.closeSteps(), store.Close())
@@ -224,9 +223,15 @@ func snapshot(ctx context.Context, store *tenants.Store) ([]admin.File, error) {
 
 func shut(s *http.Server) { _ = s.Close() }
 
+// stopper is a server that can finish what is under way, or end at once.
+type stopper interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // drain stops servers, all at once, and waits for what is under way, but not longer than a while: then that is cut off and the
 // result is false.
-func drain(timeout time.Duration, servers ...*http.Server) bool {
+func drain(timeout time.Duration, servers ...stopper) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var work errgroup.Group
@@ -244,7 +249,7 @@ func drain(timeout time.Duration, servers ...*http.Server) bool {
 
 // shutdown stops a server. It asks it again and again, for net/http tells those connections alone to go away that have begun to speak
 // HTTP/2 by then, but waits for all.
-func shutdown(ctx context.Context, s *http.Server) error {
+func shutdown(ctx context.Context, s stopper) error {
 	for {
 		ask, cancel := context.WithTimeout(ctx, time.Second)
 		err := s.Shutdown(ask)
@@ -329,7 +334,7 @@ func (l *listeners) addresses() listening {
 // described returns the listeners as the status call names them.
 func (l *listeners) described() []apiclew.Listener {
 	names := map[string]string{
-		"listen.otlp_grpc": "otlp/grpc", "listen.otlp_http": "otlp/http", "listen.zipkin": "zipkin", "listen.query": "query", "listen.admin": "admin",
+		"listen.otlp_grpc": "otlp/grpc", "listen.otlp_http": "otlp/http", "listen.zipkin": "zipkin", "listen.scribe": "scribe", "listen.query": "query", "listen.admin": "admin",
 	}
 	var out []apiclew.Listener
 	for i, key := range l.keys {

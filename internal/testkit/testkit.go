@@ -119,7 +119,7 @@ func Launch(binary, dir string, flags ...string) (*Server, error) {
 
 func launch(binary, command, dir string, flags []string) (*Server, error) {
 	args := []string{command, "--data", dir, "--log.format", "json", "--log.level", "debug"}
-	for _, l := range []string{"otlp_grpc", "otlp_http", "zipkin", "query", "admin"} {
+	for _, l := range []string{"otlp_grpc", "otlp_http", "zipkin", "scribe", "query", "admin"} {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
 	s := &Server{Dir: dir, cmd: exec.Command(binary, append(args, flags...)...), done: make(chan struct{})}
@@ -165,7 +165,7 @@ func (s *Server) read(r io.Reader, ready chan<- map[string]string) {
 	close(s.done)
 }
 
-// Address returns the host:port of a listener: otlp_grpc, otlp_http, zipkin, query or admin.
+// Address returns the host:port of a listener: otlp_grpc, otlp_http, zipkin, scribe, query or admin.
 func (s *Server) Address(listener string) string { return s.listen["listen."+listener] }
 
 // URL returns the base URL of an HTTP listener, without a slash at its end.

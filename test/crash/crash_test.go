@@ -179,7 +179,7 @@ func (k *killer) purged(s *testkit.Server) {
 func (k *killer) killEarly() {
 	k.t.Helper()
 	cmd := exec.Command(k.bin, append([]string{
-		"serve", "--data", k.dir, "--listen.otlp_grpc", "127.0.0.1:0", "--listen.otlp_http", "127.0.0.1:0", "--listen.zipkin", "",
+		"serve", "--data", k.dir, "--listen.otlp_grpc", "127.0.0.1:0", "--listen.otlp_http", "127.0.0.1:0", "--listen.zipkin", "", "--listen.scribe", "",
 		"--listen.query", "127.0.0.1:0", "--listen.admin", "",
 	}, small()...)...)
 	cmd.SysProcAttr = testkit.Child()

@@ -237,10 +237,15 @@ func appendFixed64(b []byte, num int, v uint64) []byte {
 
 // appendKey appends an attribute of a span up to its AnyValue, whose n bytes follow.
 func appendKey(b []byte, key string, n int) []byte {
-	size := 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(n)
+	size := 1 + protowire.SizeBytes(n)
+	if key != "" {
+		size += 1 + protowire.SizeBytes(len(key))
+	}
 	b = protowire.AppendVarint(append(b, 9<<3|2), uint64(size))
-	b = protowire.AppendVarint(append(b, 1<<3|2), uint64(len(key)))
-	b = append(b, key...)
+	if key != "" {
+		b = protowire.AppendVarint(append(b, 1<<3|2), uint64(len(key)))
+		b = append(b, key...)
+	}
 	return protowire.AppendVarint(append(b, 2<<3|2), uint64(n))
 }
 
