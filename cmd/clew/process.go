@@ -37,6 +37,7 @@ type stepSpec interface {
 func stepKinds() map[string]stepKind {
 	return map[string]stepKind{
 		"sample": {func() stepSpec { return newSampleSpec() }, "sampled_out", process.Ignore},
+		"wasm":   {newWasmSpec, "module", process.Propagate},
 	}
 }
 
@@ -221,6 +222,7 @@ func (c *config) processed(next receive.Sink, bodies *receive.Bodies, log *slog.
 	if len(c.chain) == 0 {
 		return next
 	}
+	c.attachModules(log, reg)
 	known := map[string]bool{trace.DefaultTenant: true}
 	for _, t := range c.tenants {
 		known[t.name] = true

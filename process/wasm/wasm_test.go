@@ -48,6 +48,7 @@ func batchOf(t testing.TB, n int) *trace.Batch {
 func open(t testing.TB, file string, change func(*Config)) (*Processor, *logged) {
 	t.Helper()
 	c, l := Default(), new(logged)
+	c.Timeout = time.Minute // the machine may be busy
 	c.File = file
 	if change != nil {
 		change(&c)
