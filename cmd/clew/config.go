@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/clewtrace/clew/process"
@@ -17,6 +18,8 @@ type config struct {
 	tenantHeader                                    string
 	tenants                                         []tenant // empty: the header means nothing
 	access                                          accessConfig
+	forwardTo                                       []destination
+	forwardDir                                      string
 	bodyBytes, heldBytes, spanBytes                 int64
 	timeout                                         time.Duration
 	future                                          time.Duration
@@ -41,7 +44,7 @@ func defaultConfig() *config {
 
 // settings is the one list of keys: flags, environment, file, --help, --print-config and docs/configuration.md come from it.
 func (c *config) settings() settings {
-	return append(settings{
+	return slices.Concat(settings{
 		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
 		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
@@ -66,6 +69,7 @@ func (c *config) settings() settings {
 		{key: "receive.timeout", help: "how long a request may take to arrive", value: &duration{&c.timeout}},
 		{key: "receive.future", help: "how far ahead of this clock a span may start", value: &duration{&c.future}},
 		{key: "otlp.cors_origins", help: "origins of web pages that may send spans; loopback stands for this machine", value: &list{&c.origins}},
+	}, c.forwardSettings(), settings{
 		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},
 		{key: "query.concurrency", help: "queries that run at once", value: &integer{&c.queries, 1, 1024}},
 		{key: "admin.pprof", help: "serve Go profiles at /debug/pprof on the admin port", value: &boolean{&c.pprof}},
@@ -74,7 +78,7 @@ func (c *config) settings() settings {
 		{key: "process.steps", help: "what is done to spans before they are stored, in this order: a list of steps, each with its kind; empty: nothing; see processing.md", value: &steps{&c.steps}},
 		{key: "log.level", help: "debug, info, warn or error", value: &choice{&c.logLevel, []string{"debug", "info", "warn", "error"}}},
 		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
-	}, c.access.settings()...)
+	}, c.access.settings())
 }
 
 func (c *config) logger() *slog.Logger {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (c *config) validate() error {
 	if err := c.store.Validate(); err != nil {
 		return fmt.Errorf("store.%w", err)
 	}
-	if err := c.validateTenants(); err != nil {
+	if err := cmp.Or(c.validateTenants(), c.validateForward()); err != nil {
 		return err
 	}
 	if err := c.validateSteps(); err != nil {
@@ -121,7 +122,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
-	inlet := receive.Inlet{Sink: c.processed(store, bodies, log, reg), Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
+	sink, err := c.openForward(store, bodies, log, reg)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	inlet := receive.Inlet{Sink: c.processed(sink, bodies, log, reg), Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
@@ -148,16 +153,23 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	ready(l.addresses())
 
 	<-ctx.Done()
-	log.Info("stopping: taking no more, finishing what is under way", "timeout", c.stop)
 	health.Set("stopping")
-	if !drain(c.stop, grpcServer, httpServer, zipkinServer, scribeServer, pageServer) {
-		log.Warn("requests under way were cut off", "timeout", c.stop)
-	}
-	err = errors.Join(c.closeSteps(), store.Close())
+	err = errors.Join(c.finish(log, sink, grpcServer, httpServer, zipkinServer, scribeServer, pageServer), store.Close())
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)
 	return err
+}
+
+// finish ends what comes in, and then what is sent on, within the time that a stop may take.
+func (c *config) finish(log *slog.Logger, sink forwarder, servers ...stopper) error {
+	log.Info("stopping: taking no more, finishing what is under way", "timeout", c.stop)
+	ctx, cancel := context.WithTimeout(context.Background(), c.stop)
+	defer cancel()
+	if !drain(ctx, servers...) {
+		log.Warn("requests under way were cut off", "timeout", c.stop)
+	}
+	return errors.Join(c.closeSteps(), sink.Close(ctx))
 }
 
 func (c *config) limitMemory() {
@@ -229,11 +241,8 @@ type stopper interface {
 	Close() error
 }
 
-// drain stops servers, all at once, and waits for what is under way, but not longer than a while: then that is cut off and the
-// result is false.
-func drain(timeout time.Duration, servers ...stopper) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
+// drain stops servers, all at once, and waits for what is under way until ctx is done: then that is cut off and the result is false.
+func drain(ctx context.Context, servers ...stopper) bool {
 	var work errgroup.Group
 	for _, s := range servers {
 		work.Go(func() error {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 )
 
 // TestDrainLateHTTP2: a client that connects before a stop and begins to speak HTTP/2 after it does not hold the stop up.
@@ -30,7 +29,7 @@ func TestDrainLateHTTP2(t *testing.T) {
 	defer c.Close()
 	<-accepted
 	done := make(chan bool)
-	go func() { done <- drain(time.Minute, s) }()
+	go func() { done <- drain(t.Context(), s) }()
 	<-stopping
 	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/clewtrace/clew/access"
+	"github.com/clewtrace/clew/forward"
 	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 )
@@ -179,8 +180,11 @@ func (c *config) tenantsKept() (out []tenants.Tenant) {
 
 // named has a handler answer for the tenant that a request's header names, if its caller may, or else for the caller's own, or the
 // listener's; it is h itself when no tenants are configured. The header is read here and nowhere else; whether there is such a tenant is
-// for the store to say, and for each protocol to tell.
+// for the store to say, and for each protocol to tell. With forwarding it notes where spans have been, too.
 func (c *config) named(g *access.Guard, h http.Handler) http.Handler {
+	if len(c.forwardTo) > 0 {
+		h = forward.Marked(h)
+	}
 	if len(c.tenants) == 0 {
 		return h
 	}

@@ -65,7 +65,7 @@ func scrape(t testing.TB, s *testkit.Server) ([]byte, map[string]*family) {
 // TestMetrics makes a server count one of everything, and checks that the metrics are well formed, that docs/metrics.md has every one of them,
 // and that /metrics has every one that the code names.
 func TestMetrics(t *testing.T) {
-	s := testkit.Start(t)
+	s := testkit.Start(t, "--forward.to", `[{name: there, protocol: otlp_http, endpoint: "http://127.0.0.1:9"}]`)
 	good := batch(1, 3)
 	bad := bytes.Clone(good)
 	at := bytes.Index(bad, []byte{0x0a, 16, 1})
@@ -96,7 +96,7 @@ func TestMetrics(t *testing.T) {
 		`clew_refused_spans_total{protocol="otlp/http",reason="bad_trace_id"} 1`, `clew_refused_requests_total{protocol="otlp/http",reason="invalid"} 1`,
 		`clew_store_appended_spans_total 5`, `clew_store_spans 5`, `clew_store_expired_spans_total{reason="age"} 0`, `clew_store_expired_spans_total{reason="bytes"} 0`,
 		`clew_query_seconds_count{api="jaeger",call="services"} 1`, `clew_query_errors_total{api="jaeger",call="traces_by_id",kind="invalid"} 1`,
-		`clew_receive_seconds_count{protocol="otlp/http"} 2`,
+		`clew_receive_seconds_count{protocol="otlp/http"} 2`, `clew_forward_queued_spans_total{destination="there"} 5`, `clew_forward_queue_spans{destination="there"} 5`,
 	} {
 		if !strings.Contains(string(raw), "\n"+want+"\n") {
 			t.Errorf("/metrics has no %s", want)

@@ -61,6 +61,19 @@ func EncodeTrace(t *trace.Trace) json.RawMessage {
 	return b
 }
 
+// EncodeSpans returns spans as a list in Zipkin's v2 JSON, in their order.
+func EncodeSpans(spans []trace.Span) []byte {
+	out := make([]jsonSpan, len(spans))
+	for i := range spans {
+		out[i] = encode(&spans[i])
+	}
+	b, err := json.Marshal(out)
+	if err != nil { // strings and numbers alone
+		panic(err)
+	}
+	return b
+}
+
 // FormatID returns a trace ID as Zipkin writes it: 16 digits if the first half is zero, else 32.
 func FormatID(id trace.ID) string {
 	return strings.TrimPrefix(id.String(), "0000000000000000")

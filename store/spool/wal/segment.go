@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -62,6 +63,33 @@ func ReadSegment(file io.Reader, size int64, fn func(offset int64, payload []byt
 		r.skip(n)
 	}
 }
+
+// ReadRecord returns the payload of the record at an offset of a segment's first size bytes, in buf if that is large enough, and the offset
+// behind it. A damaged record is an error of kind Corrupt; any other is of reading.
+func ReadRecord(file io.ReaderAt, offset, size int64, buf []byte) (payload []byte, next int64, err error) {
+	var head [RecordHeader]byte
+	if size-offset < RecordHeader {
+		return nil, 0, errRecord
+	}
+	if _, err := file.ReadAt(head[:], offset); err != nil {
+		return nil, 0, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head[4:]))
+	offset += RecordHeader
+	if string(head[:4]) != recordMagic || n > MaxRecord || n > size-offset {
+		return nil, 0, errRecord
+	}
+	buf = slices.Grow(buf[:0], int(n))[:n]
+	if _, err := file.ReadAt(buf, offset); err != nil {
+		return nil, 0, err
+	}
+	if recordSum(head[4:8], buf) != binary.LittleEndian.Uint32(head[8:]) {
+		return nil, 0, errRecord
+	}
+	return buf, offset + n, nil
+}
+
+var errRecord = trace.Errorf(trace.Corrupt, "the record is damaged")
 
 func (r *segmentReader) skip(n int) {
 	r.win = r.win[n:]
