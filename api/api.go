@@ -23,7 +23,7 @@ import (
 
 // Gate wraps handlers: it bounds how many run at once, and counts and times them.
 type Gate struct {
-	slots   chan struct{}
+	slots   slots
 	wait    time.Duration
 	log     *slog.Logger
 	seconds *prometheus.HistogramVec
@@ -34,7 +34,7 @@ type Gate struct {
 // NewGate returns a gate that lets n queries run at once; others wait a while before they are told to come back.
 func NewGate(n int, log *slog.Logger, reg prometheus.Registerer) *Gate {
 	g := &Gate{
-		slots: make(chan struct{}, n), wait: 10 * time.Second, log: log,
+		slots: slots{free: n}, wait: 10 * time.Second, log: log,
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "clew_query_seconds", Help: "Time to answer a query, waiting for its turn included.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"api", "call"}),
@@ -116,9 +116,14 @@ func (g *Gate) Wrap(dialect, call string, refuse Refusal, h Handler) http.Handle
 	seconds := g.seconds.WithLabelValues(dialect, call)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
-		a, err := g.run(r, h)
+		whose, err := g.slots.of(r.Context())
+		var a Answer
+		if err == nil {
+			a, err = g.run(r, whose, h)
+		}
 		if err != nil {
 			e := g.explain(err, dialect, call)
+			whose.failed(e)
 			g.errors.WithLabelValues(dialect, call, e.Kind.String()).Inc()
 			if e.Kind == trace.Busy {
 				w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.After/time.Second))))
@@ -134,20 +139,13 @@ func (g *Gate) Wrap(dialect, call string, refuse Refusal, h Handler) http.Handle
 }
 
 // run waits for a slot and calls h. A panic costs the request alone.
-func (g *Gate) run(r *http.Request, h Handler) (a Answer, err error) {
-	select {
-	case g.slots <- struct{}{}:
-	default:
-		select {
-		case g.slots <- struct{}{}:
-		case <-r.Context().Done():
-			return a, r.Context().Err()
-		case <-time.After(g.wait):
-			return a, &trace.Error{Kind: trace.Busy, Msg: "too many queries are running; try again", After: time.Second}
-		}
+func (g *Gate) run(r *http.Request, whose *asking, h Handler) (a Answer, err error) {
+	whose.asks()
+	if err := g.slots.take(r.Context(), whose, g.wait); err != nil {
+		return a, err
 	}
 	defer func() {
-		<-g.slots
+		g.slots.give(whose)
 		if p := recover(); p != nil {
 			g.log.Error("query panicked", "panic", p, "path", r.URL.Path, "stack", string(debug.Stack()))
 			err = trace.Errorf(trace.Internal, "internal error; see Clew's log")

@@ -30,6 +30,7 @@ type Bodies struct {
 	gzips   sync.Pool     // *gzip.Reader
 	zstds   sync.Pool     // *zstd.Decoder
 	slots   chan struct{} // who is decompressing
+	tenants *Tenants
 }
 
 // NewBodies returns a reader of bodies of at most maxBody bytes each, decompressed, and maxHeld bytes together.
@@ -37,16 +38,20 @@ func NewBodies(maxBody, maxHeld int64) *Bodies {
 	return &Bodies{maxBody: maxBody, maxHeld: maxHeld, slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
+// Share has the memory shared out among tenants, and those refused that send more than they may, before anything else is read.
+func (r *Bodies) Share(t *Tenants) { r.tenants = t }
+
 // Body is a request's body, decompressed. Release must be called when it is no longer needed.
 type Body struct {
 	Bytes []byte
 	from  *Bodies
+	of    *account
 	taken int64
 }
 
 // Release gives the body's memory back.
 func (b *Body) Release() {
-	b.from.held.Add(-b.taken)
+	b.from.give(b.of, b.taken)
 	b.from.keep(b.Bytes)
 	b.Bytes, b.taken = nil, 0
 }
@@ -80,12 +85,55 @@ func (r *Bodies) keep(b []byte) {
 }
 
 // Hold counts n bytes that somebody else read as held, or returns an error of kind Busy. release gives them back.
-func (r *Bodies) Hold(n int64) (release func(), err error) {
-	if r.held.Add(n) > r.maxHeld {
-		r.held.Add(-n)
-		return nil, errHeld
+func (r *Bodies) Hold(n int64) (release func(), err error) { return r.holdFor(nil, n) }
+
+// HoldFor is Hold for the tenant in a context.
+func (r *Bodies) HoldFor(ctx context.Context, n int64) (release func(), err error) {
+	a, err := r.tenants.of(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return func() { r.held.Add(-n) }, nil
+	return r.holdFor(a, n)
+}
+
+// Hold is Bodies.Hold for the tenant of the body.
+func (b *Body) Hold(n int64) (release func(), err error) { return b.from.holdFor(b.of, n) }
+
+func (r *Bodies) holdFor(a *account, n int64) (release func(), err error) {
+	if err := r.take(a, n); err != nil {
+		a.refuse(err)
+		return nil, err
+	}
+	return func() { r.give(a, n) }, nil
+}
+
+// take counts n more bytes as held, by a tenant if there are any. The error is of kind Busy.
+func (r *Bodies) take(a *account, n int64) error {
+	held := r.held.Add(n)
+	switch {
+	case held > r.maxHeld:
+		r.held.Add(-n)
+		return errHeld
+	case !a.hold(n, r.maxHeld-held):
+		r.held.Add(-n)
+		return errShare
+	}
+	return nil
+}
+
+func (r *Bodies) give(a *account, n int64) {
+	r.held.Add(-n)
+	a.hold(-n, 0)
+}
+
+// admit returns the account of a request's tenant, or an error if there is none, or it has sent more than it may.
+func (r *Bodies) admit(ctx context.Context) (*account, error) {
+	a, err := r.tenants.of(ctx)
+	if err == nil {
+		err = a.admit(time.Now())
+		a.refuse(err)
+	}
+	return a, err
 }
 
 var errHeld = &trace.Error{Kind: trace.Busy, Msg: "too many bytes are being received at once; send again later", After: time.Second}
@@ -93,7 +141,7 @@ var errHeld = &trace.Error{Kind: trace.Busy, Msg: "too many bytes are being rece
 // UnsupportedEncoding is the error for a Content-Encoding that Read does not know.
 var UnsupportedEncoding = trace.Errorf(trace.Invalid, "Content-Encoding is not one of gzip, zstd, identity")
 
-// Read reads and decompresses a request's body. Errors are of kind TooLarge, Busy, or Invalid (UnsupportedEncoding among them).
+// Read reads and decompresses a request's body. Errors are of kind TooLarge, Busy, UnknownTenant, or Invalid (UnsupportedEncoding among them).
 //
 // A compressed body is read whole before it is decompressed: a decoder and its window of up to 8 MiB are then never held by a
 // client that sends slowly, and there are never more of them than slots.
@@ -107,7 +155,11 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	if req.ContentLength > r.maxBody { // of a compressed body as well: it would not become smaller
 		return nil, r.tooLarge()
 	}
-	b, err := r.fill(req.Body, r.maxBody+1, unread)
+	a, err := r.admit(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.fill(a, req.Body, r.maxBody+1, unread)
 	if err != nil || coding == "" || coding == "identity" {
 		return b, err
 	}
@@ -116,11 +168,15 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 
 // ReadFrame reads n bytes of a connection, where the protocol says how many come. Memory is taken as they do. Errors are as of Read; how
 // much was read then is not known.
-func (r *Bodies) ReadFrame(in io.Reader, n int64) (*Body, error) {
+func (r *Bodies) ReadFrame(ctx context.Context, in io.Reader, n int64) (*Body, error) {
 	if err := r.Fits(n); err != nil {
 		return nil, err
 	}
-	b, err := r.fill(in, n, unread)
+	a, err := r.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.fill(a, in, n, unread)
 	if err == nil && int64(len(b.Bytes)) < n {
 		b.Release()
 		return nil, cutOff(io.ErrUnexpectedEOF)
@@ -146,9 +202,9 @@ func (r *Bodies) decompress(ctx context.Context, b *Body, coding string) (*Body,
 		return nil, trace.Errorf(trace.Busy, "the client went away")
 	}
 	if coding == "zstd" {
-		return r.unzstd(b.Bytes)
+		return r.unzstd(b.of, b.Bytes)
 	}
-	return r.gunzip(b.Bytes)
+	return r.gunzip(b.of, b.Bytes)
 }
 
 // unread is the message for a body of which not all came; errCutOff is the cause by which BodyReason knows it.
@@ -156,7 +212,7 @@ const unread = "body cannot be read: %v"
 
 var errCutOff = errors.New("cut off")
 
-func (r *Bodies) gunzip(in []byte) (*Body, error) {
+func (r *Bodies) gunzip(a *account, in []byte) (*Body, error) {
 	z, _ := r.gzips.Get().(*gzip.Reader)
 	if z == nil {
 		z = new(gzip.Reader)
@@ -165,10 +221,10 @@ func (r *Bodies) gunzip(in []byte) (*Body, error) {
 	if err := z.Reset(bytes.NewReader(in)); err != nil {
 		return nil, trace.Errorf(trace.Invalid, "body is not gzip: %v", err)
 	}
-	return r.fill(z, r.maxBody+1, "body is broken gzip: %v")
+	return r.fill(a, z, r.maxBody+1, "body is broken gzip: %v")
 }
 
-func (r *Bodies) unzstd(in []byte) (*Body, error) {
+func (r *Bodies) unzstd(a *account, in []byte) (*Body, error) {
 	z, _ := r.zstds.Get().(*zstd.Decoder)
 	if z == nil {
 		var err error
@@ -183,7 +239,7 @@ func (r *Bodies) unzstd(in []byte) (*Body, error) {
 	if err := z.Reset(bytes.NewReader(in)); err != nil {
 		return nil, trace.Errorf(trace.Invalid, "body is not zstd: %v", err)
 	}
-	return r.fill(z, r.maxBody+1, "body is broken zstd: %v")
+	return r.fill(a, z, r.maxBody+1, "body is broken zstd: %v")
 }
 
 // NewZstd returns a decoder that works in its caller's goroutine. RFC 8878 asks for windows of 8 MiB, and warns of larger ones.
@@ -196,9 +252,10 @@ func (r *Bodies) tooLarge() error {
 }
 
 // fill reads in to its end, or limit bytes of it. What the buffer may hold is taken from the budget before it grows.
-func (r *Bodies) fill(in io.Reader, limit int64, broken string) (*Body, error) {
-	b := &Body{from: r}
+func (r *Bodies) fill(a *account, in io.Reader, limit int64, broken string) (*Body, error) {
+	b := &Body{from: r, of: a}
 	if err := b.fill(in, limit, broken); err != nil {
+		a.refuse(err)
 		b.Release()
 		return nil, err
 	}
@@ -242,9 +299,8 @@ func (b *Body) grow() error {
 	if n := int64(cap(b.Bytes)); n > 0 {
 		size = min(2*n, max(n+1, b.from.maxBody+1)) // one byte more than may be shows that there is more
 	}
-	if b.from.held.Add(size-b.taken) > b.from.maxHeld {
-		b.from.held.Add(b.taken - size)
-		return errHeld
+	if err := b.from.take(b.of, size-b.taken); err != nil {
+		return err
 	}
 	b.taken = size
 	old := b.Bytes

@@ -25,6 +25,10 @@ func (r *Bodies) ReadMessage(ctx context.Context, req *http.Request) (*Body, err
 	default:
 		return nil, UnsupportedEncoding
 	}
+	a, err := r.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var head [5]byte
 	if _, err := io.ReadFull(req.Body, head[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, trace.Errorf(trace.Invalid, "call ends before its message begins")
@@ -40,7 +44,7 @@ func (r *Bodies) ReadMessage(ctx context.Context, req *http.Request) (*Body, err
 	case size > r.maxBody:
 		return nil, r.tooLarge()
 	}
-	b, err := r.fill(req.Body, size, unread)
+	b, err := r.fill(a, req.Body, size, unread)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (m *Meter) Announce(protocol string) {
 	for _, k := range []trace.ErrorKind{trace.Internal, trace.Busy, trace.TooLarge, trace.UnknownTenant} {
 		m.refused.WithLabelValues(protocol, k.String())
 	}
-	for _, k := range []trace.ErrorKind{trace.Internal, trace.Invalid, trace.Busy, trace.TooLarge} {
+	for _, k := range []trace.ErrorKind{trace.Internal, trace.Invalid, trace.Busy, trace.TooLarge, trace.UnknownTenant} {
 		m.requests.WithLabelValues(protocol, k.String())
 	}
 }
@@ -100,6 +100,7 @@ type Inlet struct {
 	Sink     Sink
 	Meter    *Meter
 	Limits   func(ctx context.Context) trace.Limits // for the tenant in ctx
+	Tenants  *Tenants                               // nil: there are none
 }
 
 // Index indexes raw, counting spans that a limit refused. An error, of kind Invalid or TooLarge, is of the whole request.
@@ -115,8 +116,15 @@ func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
 // those are received, too, and for it to count.
 func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
 	begin, arrived, size := time.Now(), len(b.Spans)+b.Refused.Total(), len(b.Raw)
-	err := in.Sink.Append(ctx, b)
+	whose, err := in.Tenants.of(ctx)
+	if err == nil {
+		err = whose.charge(begin, arrived, size)
+	}
+	if err == nil {
+		err = in.Sink.Append(ctx, b)
+	}
 	in.Meter.seconds.WithLabelValues(in.Protocol).Observe(time.Since(begin).Seconds())
+	whose.written(b, arrived, size, err)
 	m, n := in.Meter, uint64(len(b.Spans))
 	refused := uint64(b.Refused.Total())
 	for r, count := range b.Refused.Count {

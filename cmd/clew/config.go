@@ -44,6 +44,7 @@ func defaultConfig() *config {
 
 // settings is the one list of keys: flags, environment, file, --help, --print-config and docs/configuration.md come from it.
 func (c *config) settings() settings {
+	limits := c.access.limitsOfAll.settings("tenants.", "each tenant")
 	return slices.Concat(settings{
 		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
 		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
@@ -61,8 +62,10 @@ func (c *config) settings() settings {
 		{key: "store.merge_cpu", help: "merging may take this much of one core, in per cent", value: &integer{&c.store.MergeCPU, 1, 100}},
 		{key: "store.merge_rate", help: "merging may read and write this much a second; 0: no limit", value: &size{&c.store.MergeRate}},
 		{key: "tenants.header", help: "HTTP header that names the tenant of a request; without it, it is the tenant default", value: &text{&c.tenantHeader}},
-		{key: "tenants.list", help: "tenants beside default, by name, each with its own retention and retention_bytes; empty: there are none, and the header means nothing", value: &tenantList{&c.tenants}},
+		{key: "tenants.list", help: "tenants beside default, by name, each with its own retention, retention_bytes and limits; empty: there are none, and the header means nothing", value: &tenantList{&c.tenants}},
 		{key: "tenants.listeners", help: "tenant of what names none, for listeners where it is not default: by name (such as zipkin)", value: &pairs{&c.access.tenants}},
+		limits[0], limits[1], limits[2],
+		{key: "tenants.burst", help: "spans and bytes that a tenant may send in this time may come at once", value: &duration{&c.access.burst}},
 		{key: "receive.body_bytes", help: "largest request, decompressed", value: &size{&c.bodyBytes}},
 		{key: "receive.held_bytes", help: "requests being received, together", value: &size{&c.heldBytes}},
 		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},

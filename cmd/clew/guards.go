@@ -27,6 +27,8 @@ type accessConfig struct {
 	files           access.CredentialFiles
 	require, except []string
 	tenants         []entry[string] // of listeners
+	limitsOfAll     tenantLimits    // for tenants that have none of their own
+	burst           time.Duration
 }
 
 // listenerTLS is where a listener differs from the others.
@@ -37,7 +39,7 @@ type listenerTLS struct {
 
 func defaultAccess() accessConfig {
 	return accessConfig{
-		tls: access.ServerTLS{ClientAuth: "require", MinVersion: "1.2"}, reload: 10 * time.Second, require: []string{"ingest", "query", "admin"},
+		tls: access.ServerTLS{ClientAuth: "require", MinVersion: "1.2"}, reload: 10 * time.Second, require: []string{"ingest", "query", "admin"}, burst: 5 * time.Second,
 	}
 }
 

@@ -126,22 +126,22 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	inlet := receive.Inlet{Sink: c.processed(sink, bodies, log, reg), Meter: meter, Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) }}
+	inlet := receive.Inlet{
+		Sink: c.processed(sink, bodies, log, reg), Meter: meter, Tenants: c.share(gate, bodies, reg),
+		Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) },
+	}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
 	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
 
-	zipkinMux, pageMux := http.NewServeMux(), http.NewServeMux()
+	zipkinMux := http.NewServeMux()
 	zipkinMux.HandleFunc("GET /health", health.Live)
 	apizipkin.Register(zipkinMux, gate, engine)
-	apiclew.Register(pageMux, gate, engine, apiclew.Process{
+	pageServer := newServer(c.pageHandler(gate, engine, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Totals: meter.Totals, Deletions: store.Deletions, Retention: store.Retention,
-	})
-	jaeger.Register(pageMux, gate, engine)
-	pageMux.Handle("/", ui.Handler(c.prefix))
+	}), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
-	pageServer := newServer(underPrefix(c.prefix, pageMux), c.timeout, log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
@@ -170,6 +170,15 @@ func (c *config) finish(log *slog.Logger, sink forwarder, servers ...stopper) er
 		log.Warn("requests under way were cut off", "timeout", c.stop)
 	}
 	return errors.Join(c.closeSteps(), sink.Close(ctx))
+}
+
+// pageHandler returns the handler of the query port: the page and the APIs that it and Jaeger's clients ask.
+func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, p apiclew.Process) http.Handler {
+	mux := http.NewServeMux()
+	apiclew.Register(mux, gate, engine, p)
+	jaeger.Register(mux, gate, engine)
+	mux.Handle("/", ui.Handler(c.prefix))
+	return underPrefix(c.prefix, mux)
 }
 
 func (c *config) limitMemory() {

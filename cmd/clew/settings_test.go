@@ -122,7 +122,7 @@ func TestFileErrors(t *testing.T) {
 		"tenants:\n  list:\n    a:\n    A:\n":                                   `clew.yaml:4: tenants.list: tenant A is there already, as a; want names that differ in more than case`,
 		"tenants:\n  list:\n    a: 30d\n":                                       `clew.yaml:3: tenants.list.a is not a section of keys and values`,
 		"tenants:\n  list: a retention=soon\n":                                  `clew.yaml:2: tenants.list: tenant a: retention: "soon" is not a duration; want one such as 30s, 12h or 7d`,
-		"tenants:\n  list: [a, b size=3]\n":                                     `clew.yaml:2: tenants.list: "size=3" of tenant b is neither retention=… nor retention_bytes=…`,
+		"tenants:\n  list: [a, b size=3]\n":                                     `clew.yaml:2: tenants.list: "size=3" of tenant b is none of retention=…, retention_bytes=…, spans_per_second=…`,
 		"tenants:\n  lists: {}\n":                                               `clew.yaml:2: there is no key tenants.lists; is it tenants.list?`,
 	} {
 		_, _, err := loaded(t, file, nil)

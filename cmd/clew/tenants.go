@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -10,10 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/clewtrace/clew/access"
+	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/forward"
+	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 )
@@ -32,15 +36,31 @@ type tenant struct {
 	name      string
 	retention *time.Duration // nil: as store.retention
 	bytes     *int64         // nil: as store.retention_bytes
+	limits    tenantLimits
+}
+
+// tenantLimits is how much a tenant may send and ask; 0: no limit, or as all tenants.
+type tenantLimits struct {
+	spans, bytes int64 // a second
+	queries      int   // at once
+}
+
+// settings is the limits as keys below a prefix.
+func (l *tenantLimits) settings(prefix, who string) settings {
+	return settings{
+		{key: prefix + "spans_per_second", help: "spans that " + who + " may send a second; 0: no limit", value: &number{&l.spans}},
+		{key: prefix + "bytes_per_second", help: "bytes of OTLP, decompressed, that " + who + " may send a second; 0: no limit", value: &size{&l.bytes}},
+		{key: prefix + "queries", help: "queries of " + who + " that may run at once; 0: three quarters of query.concurrency, or what others leave", value: &integer{&l.queries, 0, 1024}},
+	}
 }
 
 // settings is what a tenant can be told, as keys below a prefix. A value that is set is not nil afterwards.
 func (t *tenant) settings(prefix string) settings {
 	age, bytes := new(time.Duration), new(int64)
-	return settings{
+	return append(settings{
 		{key: prefix + "retention", value: &optional{&duration{age}, func() { t.retention = age }}},
 		{key: prefix + "retention_bytes", value: &optional{&size{bytes}, func() { t.bytes = bytes }}},
-	}
+	}, t.limits.settings(prefix, "the tenant")...)
 }
 
 // optional is a value of which is told when it is set.
@@ -77,6 +97,11 @@ func (v *tenantList) String() string {
 		if t.bytes != nil {
 			parts[i] += " retention_bytes=" + (&size{t.bytes}).String()
 		}
+		for _, s := range t.limits.settings("", "") {
+			if text := s.value.String(); text != "0" {
+				parts[i] += " " + s.key + "=" + text
+			}
+		}
 	}
 	return strings.Join(parts, ", ")
 }
@@ -98,7 +123,7 @@ func (v *tenantList) Set(s string) error {
 			key, value, _ := strings.Cut(word, "=")
 			s := ss.find(key)
 			if s == nil {
-				return fmt.Errorf("%.80q of tenant %s is neither retention=… nor retention_bytes=…", word, t.name)
+				return fmt.Errorf("%.80q of tenant %s is none of retention=…, retention_bytes=…, spans_per_second=…, bytes_per_second=… and queries=…", word, t.name)
 			}
 			if err := s.value.Set(value); err != nil {
 				return fmt.Errorf("tenant %s: %s: %w", t.name, key, err)
@@ -152,6 +177,12 @@ func (v *tenantList) loadNode(path, key string, n *yaml.Node) error {
 }
 
 func (c *config) validateTenants() error {
+	if c.access.limitsOfAll != (tenantLimits{}) && len(c.tenants) == 0 {
+		return errors.New("tenants.list: is empty, but there are limits for tenants; want at least one")
+	}
+	if c.access.burst < time.Second {
+		return fmt.Errorf("tenants.burst: is %v; want 1s or more", c.access.burst)
+	}
 	if c.tenantHeader == "" || strings.ContainsFunc(c.tenantHeader, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) {
@@ -176,6 +207,33 @@ func (c *config) tenantsKept() (out []tenants.Tenant) {
 		out = append(out, keep)
 	}
 	return out
+}
+
+// limited returns all tenants, the default first, with what all may where they have no limit of their own.
+func (c *config) limited() []tenant {
+	out := append([]tenant{{name: trace.DefaultTenant}}, c.tenants...)
+	for i := range out {
+		l := &out[i].limits
+		l.spans, l.bytes, l.queries = cmp.Or(l.spans, c.access.limitsOfAll.spans), cmp.Or(l.bytes, c.access.limitsOfAll.bytes), cmp.Or(l.queries, c.access.limitsOfAll.queries)
+	}
+	return out
+}
+
+// share shares out what tenants have in common, if there are any: memory of what is received, and queries at once.
+func (c *config) share(gate *api.Gate, bodies *receive.Bodies, reg prometheus.Registerer) *receive.Tenants {
+	if len(c.tenants) == 0 {
+		return nil
+	}
+	var send []receive.Tenant
+	var ask []api.Tenant
+	for _, t := range c.limited() {
+		send = append(send, receive.Tenant{Name: t.name, Spans: t.limits.spans, Bytes: t.limits.bytes, Burst: c.access.burst})
+		ask = append(ask, api.Tenant{Name: t.name, Queries: t.limits.queries})
+	}
+	gate.Share(ask, reg)
+	all := receive.NewTenants(send, reg)
+	bodies.Share(all)
+	return all
 }
 
 // named has a handler answer for the tenant that a request's header names, if its caller may, or else for the caller's own, or the

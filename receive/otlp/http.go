@@ -94,7 +94,7 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	defer r.put(b)
 	raw := body.Bytes
 	if a.json {
-		release, binary, err := r.transcode(raw)
+		release, binary, err := transcode(body)
 		if err != nil {
 			r.http.Meter.RefuseRequest(r.http.Protocol, trace.KindOf(err).String())
 			r.fail(a, err)
@@ -115,12 +115,12 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 }
 
 // transcode returns the binary form of a JSON body, whose memory is counted as held until it is released.
-func (r *Receiver) transcode(body []byte) (release func(), binary []byte, err error) {
-	release, err = r.bodies.Hold(int64(len(body)))
+func transcode(body *receive.Body) (release func(), binary []byte, err error) {
+	release, err = body.Hold(int64(len(body.Bytes)))
 	if err != nil {
 		return nil, nil, err
 	}
-	if binary, err = wire.AppendBinary(make([]byte, 0, len(body)), body); err != nil {
+	if binary, err = wire.AppendBinary(make([]byte, 0, len(body.Bytes)), body.Bytes); err != nil {
 		release()
 		return nil, nil, err
 	}

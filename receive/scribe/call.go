@@ -81,8 +81,8 @@ func (c *conn) outcome(to reply, err error) []byte {
 
 // store stores the spans of a call. As with Zipkin's server, one message that is no span makes all of them refused.
 func (c *conn) store(ctx context.Context, r *thrift.Reader, size int) error {
-	plain := int64(size) * 3 / 4             // what base64 of a size stands for at most,
-	release, err := c.bodies.Hold(3 * plain) // in Thrift, by service, and then in one piece
+	plain := int64(size) * 3 / 4                   // what base64 of a size stands for at most,
+	release, err := c.bodies.HoldFor(ctx, 3*plain) // in Thrift, by service, and then in one piece
 	if err != nil {
 		c.inlet.Meter.RefuseRequest(c.inlet.Protocol, trace.Busy.String())
 		return err
@@ -95,7 +95,7 @@ func (c *conn) store(ctx context.Context, r *thrift.Reader, size int) error {
 	}
 	raw := d.Append(nil)
 	if more := 2 * (int64(len(raw)) - plain); more > 0 {
-		release, err := c.bodies.Hold(more)
+		release, err := c.bodies.HoldFor(ctx, more)
 		if err != nil {
 			c.inlet.Meter.RefuseRequest(c.inlet.Protocol, trace.Busy.String())
 			return err

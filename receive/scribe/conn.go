@@ -32,7 +32,7 @@ func (c *conn) serve(ctx context.Context) {
 	}()
 	in := bufio.NewReaderSize(c.conn, 4<<10)
 	for c.wait(c) {
-		call, err := c.read(in)
+		call, err := c.read(ctx, in)
 		if err != nil {
 			c.refuse(err)
 			break
@@ -73,7 +73,7 @@ type call struct {
 const maxHead = 64
 
 // read reads one frame. An error ends the connection; io.EOF and a deadline between two frames are no fault.
-func (c *conn) read(in *bufio.Reader) (*call, error) {
+func (c *conn) read(ctx context.Context, in *bufio.Reader) (*call, error) {
 	if _, err := in.Peek(1); err != nil {
 		return nil, io.EOF
 	}
@@ -97,7 +97,7 @@ func (c *conn) read(in *bufio.Reader) (*call, error) {
 	}
 	out := &call{head: append([]byte(nil), head...)}
 	rest := &io.LimitedReader{R: in, N: n}
-	out.body, err = c.bodies.ReadFrame(rest, n)
+	out.body, err = c.bodies.ReadFrame(ctx, rest, n)
 	if trace.KindOf(err) == trace.Busy && receive.BodyReason(err) != "cut_off" {
 		out.busy = true
 		_, err = io.Copy(io.Discard, rest)

@@ -442,7 +442,7 @@ func FuzzCall(f *testing.F) {
 		if len(in) == 0 || len(in) > 1<<20 {
 			return
 		}
-		body, err := bodies.ReadFrame(bytes.NewReader(in), int64(len(in)))
+		body, err := bodies.ReadFrame(context.Background(), bytes.NewReader(in), int64(len(in)))
 		if err != nil {
 			t.Fatal(err)
 		}

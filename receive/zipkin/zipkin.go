@@ -117,7 +117,7 @@ func (r *Receiver) take(ctx context.Context, inlet *receive.Inlet, f wire.Format
 
 // decode returns a list of spans in its OTLP form, whose memory is counted until release is called.
 func (r *Receiver) decode(ctx context.Context, inlet *receive.Inlet, f wire.Format, list []byte) (release func(), raw []byte, err error) {
-	release, err = r.bodies.Hold(2 * int64(len(list))) // by service, and then in one piece
+	release, err = r.bodies.HoldFor(ctx, 2*int64(len(list))) // by service, and then in one piece
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +127,7 @@ func (r *Receiver) decode(ctx context.Context, inlet *receive.Inlet, f wire.Form
 		return nil, nil, err
 	}
 	if more := int64(len(raw) - 2*len(list)); more > 0 {
-		rest, err := r.bodies.Hold(more)
+		rest, err := r.bodies.HoldFor(ctx, more)
 		if err != nil {
 			release()
 			return nil, nil, err
