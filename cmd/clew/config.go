@@ -14,6 +14,7 @@ import (
 type config struct {
 	host                                            string
 	otlpGRPC, otlpHTTP, zipkin, scribe, page, admin string
+	jaeger                                          jaegerConfig
 	store                                           spool.Config
 	tenantHeader                                    string
 	tenants                                         []tenant // empty: the header means nothing
@@ -37,7 +38,7 @@ type config struct {
 func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", admin: ":14269",
-		store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
+		jaeger: defaultJaeger(), store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
 		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 	}
 }
@@ -51,6 +52,12 @@ func (c *config) settings() settings {
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
 		{key: "listen.zipkin", help: "Zipkin: spans over HTTP and gRPC, and its read API", value: &address{&c.zipkin}},
 		{key: "listen.scribe", help: "Zipkin: spans over scribe", value: &address{&c.scribe}},
+		{key: "listen.jaeger_compact", help: "Jaeger's agent over UDP: Thrift, compact protocol", value: &address{&c.jaeger.compact}},
+		{key: "listen.jaeger_binary", help: "Jaeger's agent over UDP: Thrift, binary protocol", value: &address{&c.jaeger.binary}},
+		{key: "listen.jaeger_http", help: "Jaeger's collector: Thrift over HTTP", value: &address{&c.jaeger.http}},
+		{key: "listen.jaeger_grpc", help: "Jaeger's collector: gRPC", value: &address{&c.jaeger.grpc}},
+		{key: "listen.sampling_http", help: "remote sampling for Jaeger's clients over HTTP", value: &address{&c.jaeger.samplingHTTP}},
+		{key: "listen.sampling_grpc", help: "remote sampling for Jaeger's clients over gRPC", value: &address{&c.jaeger.samplingGRPC}},
 		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
 		{key: "listen.admin", help: "health, metrics, backups", value: &address{&c.admin}},
 		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},
@@ -71,6 +78,10 @@ func (c *config) settings() settings {
 		{key: "receive.span_bytes", help: "largest span", value: &size{&c.spanBytes}},
 		{key: "receive.timeout", help: "how long a request may take to arrive", value: &duration{&c.timeout}},
 		{key: "receive.future", help: "how far ahead of this clock a span may start", value: &duration{&c.future}},
+		{key: "receive.udp_socket_bytes", help: "buffer that the system is asked for, for UDP packets that wait to be read; it may allow less", value: &size{&c.jaeger.buffers.Socket}},
+		{key: "receive.udp_queue_bytes", help: "UDP packets that wait to be stored, for each listener; more are dropped and counted", value: &size{&c.jaeger.buffers.Queue}},
+		{key: "sampling.strategies_file", help: "how Jaeger's clients are told to sample, in Jaeger's format, read again when it changes; empty: all alike", value: &text{&c.jaeger.strategies}},
+		{key: "sampling.default_probability", help: "the share of traces that clients keep where the strategies file says nothing", value: &decimal{&c.jaeger.probability, 0, 1}},
 		{key: "otlp.cors_origins", help: "origins of web pages that may send spans; loopback stands for this machine", value: &list{&c.origins}},
 	}, c.forwardSettings(), settings{
 		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -32,7 +33,7 @@ import (
 	"github.com/clewtrace/clew/ui"
 )
 
-const serveExample = `Receives spans (OTLP, Zipkin), keeps them in a folder, answers the Jaeger and Zipkin APIs and shows them in a page.
+const serveExample = `Receives spans (OTLP, Jaeger, Zipkin), keeps them in a folder, answers the Jaeger and Zipkin APIs and shows them in a page.
 
   clew serve                                   # everything on this machine's loopback, data in ./clew-data
   clew serve --data /var/lib/clew --listen.host 0.0.0.0 --store.retention 14d
@@ -83,7 +84,7 @@ func (c *config) validate() error {
 	if !strings.HasPrefix(c.prefix, "/") {
 		return fmt.Errorf("query.prefix: is %q; want a path that begins with /", c.prefix)
 	}
-	return nil
+	return c.validateJaeger()
 }
 
 // listening is the addresses that a server listens on, by the listener's key.
@@ -92,15 +93,14 @@ type listening map[string]string
 // serve runs the backend until ctx is done, and calls ready when it takes spans.
 func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listening)) error {
 	c.limitMemory()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	started := time.Now()
+	reg, started := newRegistry(), time.Now()
 
 	// Ports first: nothing is opened or recovered for a process that cannot listen.
 	l := c.newListeners(log, reg)
 	defer l.close()
 	adminL, grpcL, httpL := l.open("listen.admin", c.admin), l.open("listen.otlp_grpc", c.otlpGRPC), l.open("listen.otlp_http", c.otlpHTTP)
 	zipkinL, scribeL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.scribe", c.scribe), l.open("listen.query", c.page)
+	jaegerL := c.openJaeger(l)
 	if l.err != nil {
 		return l.err
 	}
@@ -148,13 +148,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	serveHTTP(work, zipkinServer, zipkinL)
 	c.serveScribe(ctx, work, scribeServer, scribeL)
 	serveHTTP(work, pageServer, pageL)
+	jaegerServers := c.serveJaeger(ctx, work, jaegerL, intake{inlet, bodies, reg, log})
 	health.Set("")
 	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c), "listen", l.addresses())
 	ready(l.addresses())
 
 	<-ctx.Done()
 	health.Set("stopping")
-	err = errors.Join(c.finish(log, sink, grpcServer, httpServer, zipkinServer, scribeServer, pageServer), store.Close())
+	err = errors.Join(c.finish(log, sink, append(jaegerServers, grpcServer, httpServer, zipkinServer, scribeServer, pageServer)...), store.Close())
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)
@@ -200,6 +201,12 @@ func (c *config) limits(ctx context.Context, store *tenants.Store) trace.Limits 
 	}
 	l.Newest = uint64(now.Add(c.future).UnixNano())
 	return l
+}
+
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	return reg
 }
 
 func buildInfo() prometheus.Collector {
@@ -297,6 +304,7 @@ type listeners struct {
 	guards *guards
 	keys   []string
 	list   []net.Listener
+	udp    map[string]*net.UDPConn // by key
 	err    error
 }
 
@@ -314,16 +322,8 @@ func (l *listeners) open(key, address string) net.Listener {
 		address = net.JoinHostPort(l.host, address[1:])
 	}
 	ln, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		user := "another process; stop that, or"
-		if i := slices.IndexFunc(l.list, func(o net.Listener) bool { return o.Addr().String() == address }); i >= 0 {
-			user = l.keys[i] + ";"
-		}
-		l.err = fmt.Errorf("%s: %s is in use by %s choose another with --%s", key, address, user, key)
-		return nil
-	}
 	if err != nil {
-		l.err = fmt.Errorf("%s: %w", key, err)
+		l.fail(key, address, err)
 		return nil
 	}
 	l.keys, l.list = append(l.keys, key), append(l.list, ln)
@@ -335,9 +335,27 @@ func (l *listeners) open(key, address string) net.Listener {
 	return guarded
 }
 
+// fail notes that an address could not be opened.
+func (l *listeners) fail(key, address string, err error) {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		l.err = fmt.Errorf("%s: %w", key, err)
+		return
+	}
+	user := "another process; stop that, or"
+	for other, used := range l.addresses() {
+		if used == address {
+			user = other + ";"
+		}
+	}
+	l.err = fmt.Errorf("%s: %s is in use by %s choose another with --%s", key, address, user, key)
+}
+
 func (l *listeners) close() {
 	for _, ln := range l.list {
 		_ = ln.Close() // its server has closed it already, mostly
+	}
+	for _, conn := range l.udp {
+		_ = conn.Close()
 	}
 }
 
@@ -346,17 +364,21 @@ func (l *listeners) addresses() listening {
 	for i, key := range l.keys {
 		out[key] = l.list[i].Addr().String()
 	}
+	for key, conn := range l.udp {
+		out[key] = conn.LocalAddr().String()
+	}
 	return out
 }
 
-// described returns the listeners as the status call names them.
+// described returns the listeners as the status call names them: listen.otlp_grpc as otlp/grpc.
 func (l *listeners) described() []apiclew.Listener {
-	names := map[string]string{
-		"listen.otlp_grpc": "otlp/grpc", "listen.otlp_http": "otlp/http", "listen.zipkin": "zipkin", "listen.scribe": "scribe", "listen.query": "query", "listen.admin": "admin",
-	}
+	name := func(key string) string { return strings.Replace(strings.TrimPrefix(key, "listen."), "_", "/", 1) }
 	var out []apiclew.Listener
 	for i, key := range l.keys {
-		out = append(out, apiclew.Listener{Protocol: names[key], Address: l.list[i].Addr().String()})
+		out = append(out, apiclew.Listener{Protocol: name(key), Address: l.list[i].Addr().String()})
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.udp)) {
+		out = append(out, apiclew.Listener{Protocol: name(key), Address: l.udp[key].LocalAddr().String()})
 	}
 	return out
 }

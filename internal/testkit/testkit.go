@@ -117,11 +117,22 @@ func Launch(binary, dir string, flags ...string) (*Server, error) {
 	return launch(binary, "serve", dir, flags)
 }
 
+// listeners are the names of all listeners.
+var listeners = []string{
+	"otlp_grpc", "otlp_http", "zipkin", "scribe", "jaeger_compact", "jaeger_binary", "jaeger_http", "jaeger_grpc", "sampling_http", "sampling_grpc", "query", "admin",
+}
+
+// Listen returns flags that put all listeners at an address; an empty one switches them off. Flags behind them may say otherwise.
+func Listen(address string) (flags []string) {
+	for _, l := range listeners {
+		flags = append(flags, "--listen."+l, address)
+	}
+	return flags
+}
+
 func launch(binary, command, dir string, flags []string) (*Server, error) {
 	args := []string{command, "--data", dir, "--log.format", "json", "--log.level", "debug"}
-	for _, l := range []string{"otlp_grpc", "otlp_http", "zipkin", "scribe", "query", "admin"} {
-		args = append(args, "--listen."+l, "127.0.0.1:0")
-	}
+	args = append(args, Listen("127.0.0.1:0")...)
 	s := &Server{Dir: dir, cmd: exec.Command(binary, append(args, flags...)...), done: make(chan struct{})}
 	s.cmd.SysProcAttr = Child()
 	stderr, err := s.cmd.StderrPipe()
@@ -165,7 +176,7 @@ func (s *Server) read(r io.Reader, ready chan<- map[string]string) {
 	close(s.done)
 }
 
-// Address returns the host:port of a listener: otlp_grpc, otlp_http, zipkin, scribe, query or admin.
+// Address returns the host:port of a listener: otlp_grpc, zipkin, query, admin, and others.
 func (s *Server) Address(listener string) string { return s.listen["listen."+listener] }
 
 // URL returns the base URL of an HTTP listener, without a slash at its end.

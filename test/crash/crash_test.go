@@ -178,10 +178,7 @@ func (k *killer) purged(s *testkit.Server) {
 // killEarly kills a server that is about to recover.
 func (k *killer) killEarly() {
 	k.t.Helper()
-	cmd := exec.Command(k.bin, append([]string{
-		"serve", "--data", k.dir, "--listen.otlp_grpc", "127.0.0.1:0", "--listen.otlp_http", "127.0.0.1:0", "--listen.zipkin", "", "--listen.scribe", "",
-		"--listen.query", "127.0.0.1:0", "--listen.admin", "",
-	}, small()...)...)
+	cmd := exec.Command(k.bin, slices.Concat([]string{"serve", "--data", k.dir}, testkit.Listen("127.0.0.1:0"), small())...)
 	cmd.SysProcAttr = testkit.Child()
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 )
 
 // quiet are flags that keep a server off all ports, for starts that are to fail.
-var quiet = []string{"--listen.otlp_grpc", "", "--listen.otlp_http", "", "--listen.zipkin", "", "--listen.scribe", "", "--listen.query", "", "--listen.admin", "", "--log.level", "error"}
+var quiet = append(testkit.Listen(""), "--log.level", "error")
 
 func write(t testing.TB, path, text string) string {
 	t.Helper()
