@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/process"
+	"github.com/clewtrace/clew/receive/kafka"
 	"github.com/clewtrace/clew/store/spool"
 )
 
@@ -33,6 +34,7 @@ type config struct {
 	steps                                           []*stepConfig
 	chain                                           []process.Configured // of steps, made by validate
 	logLevel, logFormat                             string
+	kafka                                           kafkaConfig
 }
 
 func defaultConfig() *config {
@@ -40,6 +42,7 @@ func defaultConfig() *config {
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", admin: ":14269",
 		jaeger: defaultJaeger(), store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
 		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+		kafka: kafkaConfig{Config: kafka.Default()},
 	}
 }
 
@@ -92,7 +95,7 @@ func (c *config) settings() settings {
 		{key: "process.steps", help: "what is done to spans before they are stored, in this order: a list of steps, each with its kind; empty: nothing; see processing.md", value: &steps{&c.steps}},
 		{key: "log.level", help: "debug, info, warn or error", value: &choice{&c.logLevel, []string{"debug", "info", "warn", "error"}}},
 		{key: "log.format", help: "text, json, or auto: text on a terminal", value: &choice{&c.logFormat, []string{"auto", "text", "json"}}},
-	}, c.access.settings())
+	}, c.kafka.settings(), c.access.settings())
 }
 
 func (c *config) logger() *slog.Logger {

@@ -84,7 +84,7 @@ func (c *config) validate() error {
 	if !strings.HasPrefix(c.prefix, "/") {
 		return fmt.Errorf("query.prefix: is %q; want a path that begins with /", c.prefix)
 	}
-	return c.validateJaeger()
+	return cmp.Or(c.validateJaeger(), c.validateKafka())
 }
 
 // listening is the addresses that a server listens on, by the listener's key.
@@ -117,8 +117,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	if err != nil {
 		return fmt.Errorf("store.dir: %w", err)
 	}
-	engine := query.New(store)
-	gate := api.NewGate(c.queries, log, reg)
+	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
@@ -149,13 +148,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	c.serveScribe(ctx, work, scribeServer, scribeL)
 	serveHTTP(work, pageServer, pageL)
 	jaegerServers := c.serveJaeger(ctx, work, jaegerL, intake{inlet, bodies, reg, log})
+	topics := c.readKafka(ctx, work, intake{inlet, bodies, reg, log})
 	health.Set("")
 	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c), "listen", l.addresses())
 	ready(l.addresses())
 
 	<-ctx.Done()
 	health.Set("stopping")
-	err = errors.Join(c.finish(log, sink, append(jaegerServers, grpcServer, httpServer, zipkinServer, scribeServer, pageServer)...), store.Close())
+	err = errors.Join(c.finish(log, sink, append(jaegerServers, grpcServer, httpServer, zipkinServer, scribeServer, pageServer, topics)...), store.Close())
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)

