@@ -203,6 +203,7 @@ func (s *Spool) Append(ctx context.Context, b *trace.Batch) error {
 	if err != nil {
 		return err
 	}
+	trace.Yield(ctx)
 	if err := s.wal.Wait(ticket); err != nil {
 		s.mu.Lock()
 		if time.Now().After(s.fullUntil) {
@@ -221,6 +222,7 @@ func (s *Spool) enqueue(ctx context.Context, b *trace.Batch) (ticket uint64, err
 	s.mu.RLock()
 	for s.refusal() != nil || s.crowded() {
 		s.mu.RUnlock()
+		trace.Yield(ctx)
 		if err := s.waitForRoom(ctx); err != nil {
 			return 0, err
 		}
