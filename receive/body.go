@@ -10,13 +10,13 @@ import (
 	"math/bits"
 	"net/http"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -29,13 +29,28 @@ type Bodies struct {
 	buffers [9]sync.Pool  // *[]byte of smallest bytes, twice as many, and so on
 	gzips   sync.Pool     // *gzip.Reader
 	zstds   sync.Pool     // *zstd.Decoder
-	slots   chan struct{} // who is decompressing
+	turns   *Turns
 	tenants *Tenants
 }
 
 // NewBodies returns a reader of bodies of at most maxBody bytes each, decompressed, and maxHeld bytes together.
 func NewBodies(maxBody, maxHeld int64) *Bodies {
-	return &Bodies{maxBody: maxBody, maxHeld: maxHeld, slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
+	return &Bodies{maxBody: maxBody, maxHeld: maxHeld, turns: newTurns()}
+}
+
+// Turns returns the turns in which bodies are decompressed, and in which what is in them is to be worked on; see Inlet.
+func (r *Bodies) Turns() *Turns { return r.turns }
+
+// Register makes metrics of how much is being received.
+func (r *Bodies) Register(reg prometheus.Registerer) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clew_receive_held_bytes", Help: "Memory of requests being received; receive.held_bytes is its limit.",
+		}, func() float64 { return float64(r.held.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clew_receive_waiting_requests", Help: "Requests that wait for their turn to be worked on.",
+		}, func() float64 { return float64(r.turns.Waiting()) }),
+	)
 }
 
 // Share has the memory shared out among tenants, and those refused that send more than they may, before anything else is read.
@@ -126,11 +141,13 @@ func (r *Bodies) give(a *account, n int64) {
 	a.hold(-n, 0)
 }
 
-// admit returns the account of a request's tenant, or an error if there is none, or it has sent more than it may.
+// admit returns the account of a request's tenant, or an error if there is none, it has sent more than it may, or there is too much from all.
 func (r *Bodies) admit(ctx context.Context) (*account, error) {
 	a, err := r.tenants.of(ctx)
 	if err == nil {
-		err = a.admit(time.Now())
+		if err = a.admit(time.Now()); err == nil && r.turns.Behind() {
+			err = errBehind
+		}
 		a.refuse(err)
 	}
 	return a, err
@@ -144,8 +161,16 @@ var UnsupportedEncoding = trace.Errorf(trace.Invalid, "Content-Encoding is not o
 // Read reads and decompresses a request's body. Errors are of kind TooLarge, Busy, UnknownTenant, or Invalid (UnsupportedEncoding among them).
 //
 // A compressed body is read whole before it is decompressed: a decoder and its window of up to 8 MiB are then never held by a
-// client that sends slowly, and there are never more of them than slots.
+// client that sends slowly, and there are never more of them than turns.
 func (r *Bodies) Read(req *http.Request) (*Body, error) {
+	b, err := r.read(req)
+	if err != nil && trace.KindOf(err) == trace.Busy {
+		r.skip(req)
+	}
+	return b, err
+}
+
+func (r *Bodies) read(req *http.Request) (*Body, error) {
 	coding := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding")))
 	switch coding {
 	case "", "identity", "gzip", "x-gzip", "zstd":
@@ -164,6 +189,14 @@ func (r *Bodies) Read(req *http.Request) (*Body, error) {
 		return b, err
 	}
 	return r.decompress(req.Context(), b, coding)
+}
+
+// skip reads what is left of a body that is not taken now, and forgets it: who sends over HTTP/1 and is still at it when the connection is
+// closed may not see the answer, and then drops what it should send again. Who asked whether to send the body at all is told by the answer.
+func (r *Bodies) skip(req *http.Request) {
+	if req.ProtoMajor == 1 && req.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, req.Body, r.maxBody)
+	}
 }
 
 // ReadFrame reads n bytes of a connection, where the protocol says how many come. Memory is taken as they do. Errors are as of Read; how
@@ -195,12 +228,10 @@ func (r *Bodies) Fits(n int64) error {
 // decompress returns what is in a compressed body, which it releases.
 func (r *Bodies) decompress(ctx context.Context, b *Body, coding string) (*Body, error) {
 	defer b.Release()
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	case <-ctx.Done():
-		return nil, trace.Errorf(trace.Busy, "the client went away")
+	if err := r.turns.Take(ctx); err != nil {
+		return nil, err
 	}
+	defer r.turns.Done()
 	if coding == "zstd" {
 		return r.unzstd(b.of, b.Bytes)
 	}

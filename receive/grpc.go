@@ -22,7 +22,7 @@ import (
 )
 
 // Method does a unary call of gRPC: it takes the message and returns that of the answer. What it is given is no longer there when it
-// has returned. An error's kind makes the status: Invalid and TooLarge are INVALID_ARGUMENT, Busy is UNAVAILABLE with RetryInfo,
+// has returned. An error's kind makes the status: Invalid and TooLarge are INVALID_ARGUMENT, Busy is RESOURCE_EXHAUSTED with RetryInfo,
 // UnknownTenant is PERMISSION_DENIED, all others are INTERNAL and logged. Errors are for the method to count.
 type Method func(ctx context.Context, message []byte) (answer []byte, err error)
 
@@ -75,8 +75,8 @@ func SpeakHTTP2(s *http.Server) {
 // outcome is how a call ends: with a message if its code is OK.
 type outcome struct {
 	code   codes.Code
-	text   string // what of the status the client is told
-	retry  []byte // RetryInfo, as a google.rpc.Status has it
+	text   string        // what of the status the client is told
+	after  time.Duration // when the client should send it again; 0: never, or as it likes
 	answer []byte
 }
 
@@ -181,7 +181,8 @@ func (c *Calls) unread(err error) outcome {
 	return o
 }
 
-// outcomeOf returns the outcome for an error: clients send again on UNAVAILABLE, after RetryInfo's delay, and not on INVALID_ARGUMENT or PERMISSION_DENIED.
+// outcomeOf returns the outcome for an error: clients send again on RESOURCE_EXHAUSTED, after RetryInfo's delay, but not if there is none, and not on
+// INVALID_ARGUMENT or PERMISSION_DENIED. UNAVAILABLE would be sent again, too, but makes proxies take this server for a broken one, and OpenTelemetry's Python SDK connect anew.
 func (c *Calls) outcomeOf(err error) outcome {
 	e := trace.ErrorOf(err)
 	switch e.Kind {
@@ -190,7 +191,7 @@ func (c *Calls) outcomeOf(err error) outcome {
 	case trace.UnknownTenant:
 		return outcome{code: codes.PermissionDenied, text: e.Msg}
 	case trace.Busy:
-		return outcome{code: codes.Unavailable, text: e.Msg, retry: wire.AppendRetryInfo(nil, max(e.After, time.Second))}
+		return outcome{code: codes.ResourceExhausted, text: e.Msg, after: max(e.After, time.Second)}
 	}
 	c.Log.Error("request failed", "protocol", c.Protocol, "err", err)
 	return outcome{code: codes.Internal, text: "internal error; see Clew's log"}
@@ -211,9 +212,10 @@ func (o outcome) write(w http.ResponseWriter) {
 	if o.code == codes.Unimplemented {
 		h.Set("Grpc-Accept-Encoding", "identity,gzip,zstd")
 	}
-	if o.retry != nil {
-		status := append(wire.AppendStatus(nil, int(o.code), o.text), o.retry...)
+	if o.after > 0 {
+		status := wire.AppendRetryDetail(wire.AppendStatus(nil, int(o.code), o.text), o.after)
 		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(status))
+		h.Set("Google.rpc.retryinfo-Bin", base64.RawStdEncoding.EncodeToString(wire.AppendRetryInfo(nil, o.after))) // where Python's SDK looks for it
 	}
 	w.WriteHeader(http.StatusOK)
 }

@@ -7,6 +7,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,15 +102,28 @@ type Inlet struct {
 	Meter    *Meter
 	Limits   func(ctx context.Context) trace.Limits // for the tenant in ctx
 	Tenants  *Tenants                               // nil: there are none
+	Turns    *Turns                                 // nil: any number of requests is worked on at once
 }
 
-// Index indexes raw, counting spans that a limit refused. An error, of kind Invalid or TooLarge, is of the whole request.
+// Index indexes raw when it is its turn, counting spans that a limit refused. An error, of kind Invalid, TooLarge or Busy, is of the whole request.
 func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
-	if err := b.Index(raw, in.Limits(ctx)); err != nil {
-		in.Meter.RefuseRequest(in.Protocol, trace.KindOf(err).String())
-		return err
+	return in.Convert(ctx, b, func() ([]byte, error) { return raw, nil })
+}
+
+// Convert indexes what convert makes of a request in another format than OTLP's, as Index does, and in one turn.
+func (in *Inlet) Convert(ctx context.Context, b *trace.Batch, convert func() (raw []byte, err error)) error {
+	err := in.Turns.Take(ctx)
+	if err == nil {
+		defer in.Turns.Done()
+		var raw []byte
+		if raw, err = convert(); err == nil {
+			err = b.Index(raw, in.Limits(ctx))
+		}
 	}
-	return nil
+	if err != nil {
+		in.Meter.RefuseRequest(in.Protocol, trace.KindOf(err).String())
+	}
+	return err
 }
 
 // Write stores an indexed batch and counts its spans as stored or refused. A sink that processes a batch on the way may leave spans out:
@@ -121,7 +135,7 @@ func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
 		err = whose.charge(begin, arrived, size)
 	}
 	if err == nil {
-		err = in.Sink.Append(ctx, b)
+		err = in.append(ctx, b)
 	}
 	in.Meter.seconds.WithLabelValues(in.Protocol).Observe(time.Since(begin).Seconds())
 	whose.written(b, arrived, size, err)
@@ -145,4 +159,14 @@ func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
 	m.stored.WithLabelValues(in.Protocol).Add(float64(n))
 	m.totals.stored.Add(n)
 	return nil
+}
+
+// append hands a batch to the sink when it is its turn, which is over when the sink does no more than wait.
+func (in *Inlet) append(ctx context.Context, b *trace.Batch) error {
+	if err := in.Turns.again(ctx); err != nil {
+		return err
+	}
+	done := sync.OnceFunc(in.Turns.Done)
+	defer done()
+	return in.Sink.Append(trace.WithYield(ctx, done), b)
 }

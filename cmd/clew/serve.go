@@ -120,13 +120,13 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
-	meter, bodies := receive.NewMeter(reg), receive.NewBodies(c.bodyBytes, c.heldBytes)
+	meter, bodies := receive.NewMeter(reg), c.bodies(reg)
 	sink, err := c.openForward(store, bodies, log, reg)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
 	inlet := receive.Inlet{
-		Sink: c.processed(sink, bodies, log, reg), Meter: meter, Tenants: c.share(gate, bodies, reg),
+		Sink: c.processed(sink, bodies, log, reg), Meter: meter, Tenants: c.share(gate, bodies, reg), Turns: bodies.Turns(),
 		Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) },
 	}
 
@@ -188,6 +188,12 @@ func (c *config) limitMemory() {
 		rest := int64(32<<20) + c.memory/16
 		debug.SetMemoryLimit(max(c.memory-rest, c.memory/2))
 	}
+}
+
+func (c *config) bodies(reg prometheus.Registerer) *receive.Bodies {
+	b := receive.NewBodies(c.bodyBytes, c.heldBytes)
+	b.Register(reg)
+	return b
 }
 
 // limits returns what a span of the context's tenant may be now. What the retention would delete at once is refused instead.

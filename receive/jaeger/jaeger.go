@@ -66,18 +66,18 @@ type decode func(d *wire.Decoder, dst, in []byte) ([]byte, error)
 func (r *Receiver) take(ctx context.Context, in *receive.Inlet, body []byte, decode decode) (trace.Refusals, int, error) {
 	w := r.works.Get().(*work)
 	defer r.put(w)
-	release, err := r.decode(w, body, decode)
+	release := func() {}
+	defer func() { release() }()
+	err := in.Convert(ctx, &w.batch, func() (_ []byte, err error) {
+		release, err = r.decode(w, body, decode)
+		return w.out, err
+	})
 	if err != nil {
-		in.Meter.RefuseRequest(in.Protocol, trace.KindOf(err).String())
 		return trace.Refusals{}, 0, err
 	}
-	defer release()
 	r.clients.count(&w.decoder.Client, time.Now())
 	if len(w.out) == 0 { // a batch without spans, as some clients send to see whether anybody is there
 		return trace.Refusals{}, 0, nil
-	}
-	if err := in.Index(ctx, &w.batch, w.out); err != nil {
-		return trace.Refusals{}, 0, err
 	}
 	err = in.Write(ctx, &w.batch)
 	return w.batch.Refused, len(w.batch.Spans), err
@@ -89,7 +89,7 @@ func (r *Receiver) decode(w *work, body []byte, decode decode) (release func(), 
 	for _, times := range []int{2, 4} {
 		w.decoder.Limit = times*len(body) + some
 		if release, err = r.bodies.Hold(int64(w.decoder.Limit)); err != nil {
-			return nil, err
+			return func() {}, err
 		}
 		if w.out, err = decode(&w.decoder, w.out[:0], body); err == nil {
 			return release, nil
@@ -99,7 +99,7 @@ func (r *Receiver) decode(w *work, body []byte, decode decode) (release func(), 
 			break
 		}
 	}
-	return nil, err
+	return func() {}, err
 }
 
 // HTTP returns the handler of the collector's port 14268.

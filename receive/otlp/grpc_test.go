@@ -27,7 +27,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip" // for the client; it registers itself
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -135,7 +137,7 @@ func TestGRPCRefuses(t *testing.T) {
 		"too large, zstd":    {req: deep, opts: []grpc.CallOption{grpc.UseCompressor("zstd")}, code: codes.ResourceExhausted, message: "larger than 1048576", counted: refused("too_large")},
 		"our fault":          {req: exportOf(span("a", 1)), sinkErr: errSecret, code: codes.Internal, message: "internal error; see Clew's log", counted: map[string]string{"received_spans grpc": "1", "refused_spans grpc internal": "1"}},
 		"a broken invariant": {req: exportOf(span("a", 1)), panic: true, code: codes.Internal, message: "internal error; see Clew's log", counted: refused("internal")},
-		"busy":               {req: exportOf(span("a", 1)), sinkErr: errBusy, code: codes.Unavailable, message: "the disk is full", counted: map[string]string{"received_spans grpc": "1", "refused_spans grpc busy": "1"}},
+		"busy":               {req: exportOf(span("a", 1)), sinkErr: errBusy, code: codes.ResourceExhausted, message: "the disk is full", counted: map[string]string{"received_spans grpc": "1", "refused_spans grpc busy": "1"}},
 	} {
 		f := newFixture()
 		conn, _ := f.serve(t)
@@ -172,9 +174,19 @@ func TestGRPCHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	_, err = collector.NewTraceServiceClient(conn).Export(t.Context(), exportOf(span("a", 1)))
-	if st := status.Convert(err); st.Code() != codes.Unavailable || len(st.Details()) != 1 {
+	var trailer metadata.MD
+	_, err = collector.NewTraceServiceClient(conn).Export(t.Context(), exportOf(span("a", 1)), grpc.Trailer(&trailer))
+	if st := status.Convert(err); st.Code() != codes.ResourceExhausted || len(st.Details()) != 1 {
 		t.Errorf("%v, details %v", err, st.Details())
+	}
+	var info errdetails.RetryInfo
+	for _, raw := range trailer.Get("google.rpc.retryinfo-bin") { // where OpenTelemetry's Python SDK looks
+		if err := proto.Unmarshal([]byte(raw), &info); err != nil {
+			t.Error(err)
+		}
+	}
+	if info.GetRetryDelay().AsDuration() != time.Second {
+		t.Errorf("for Python: %v in %v", &info, trailer)
 	}
 	f.expect(t, "held", map[string]string{"refused_requests grpc busy": "1"})
 }
@@ -561,7 +573,7 @@ func TestGRPCMessageText(t *testing.T) {
 	for _, text := range []string{"100 % full", "so voll – ganz voll", "two\nlines", "%41"} {
 		f.sink.fail(trace.Errorf(trace.Busy, "%s", text))
 		_, err := collector.NewTraceServiceClient(conn).Export(t.Context(), exportOf(span("a", 1)))
-		if st := status.Convert(err); st.Code() != codes.Unavailable || st.Message() != text {
+		if st := status.Convert(err); st.Code() != codes.ResourceExhausted || st.Message() != text {
 			t.Errorf("%q came as %v", text, err)
 		}
 	}

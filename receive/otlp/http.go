@@ -92,18 +92,16 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 	defer body.Release()
 	b := r.batches.Get().(*trace.Batch)
 	defer r.put(b)
-	raw := body.Bytes
-	if a.json {
-		release, binary, err := transcode(body)
-		if err != nil {
-			r.http.Meter.RefuseRequest(r.http.Protocol, trace.KindOf(err).String())
-			r.fail(a, err)
-			return
+	release := func() {}
+	defer func() { release() }()
+	err = r.http.Convert(req.Context(), b, func() (raw []byte, err error) {
+		if !a.json {
+			return body.Bytes, nil
 		}
-		defer release()
-		raw = binary
-	}
-	if err := r.http.Index(req.Context(), b, raw); err != nil {
+		release, raw, err = transcode(body)
+		return raw, err
+	})
+	if err != nil {
 		r.fail(a, err)
 		return
 	}
@@ -118,13 +116,10 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 func transcode(body *receive.Body) (release func(), binary []byte, err error) {
 	release, err = body.Hold(int64(len(body.Bytes)))
 	if err != nil {
-		return nil, nil, err
+		return func() {}, nil, err
 	}
-	if binary, err = wire.AppendBinary(make([]byte, 0, len(body.Bytes)), body.Bytes); err != nil {
-		release()
-		return nil, nil, err
-	}
-	return release, binary, nil
+	binary, err = wire.AppendBinary(make([]byte, 0, len(body.Bytes)), body.Bytes)
+	return release, binary, err
 }
 
 // put keeps a batch for the next request, but not the memory of an unusually large one.

@@ -88,26 +88,25 @@ func (c *conn) store(ctx context.Context, r *thrift.Reader, size int) error {
 		return err
 	}
 	defer release()
-	d := wire.NewDecoder(time.Now(), c.inlet.Limits(ctx))
-	if err := c.entries(r, d); err != nil {
-		c.inlet.Meter.RefuseRequest(c.inlet.Protocol, trace.KindOf(err).String())
-		return err
-	}
-	raw := d.Append(nil)
-	if more := 2 * (int64(len(raw)) - plain); more > 0 {
-		release, err := c.bodies.HoldFor(ctx, more)
-		if err != nil {
-			c.inlet.Meter.RefuseRequest(c.inlet.Protocol, trace.Busy.String())
-			return err
-		}
-		defer release()
-	}
-	if len(raw) == 0 {
-		return nil
-	}
+	more := func() {}
+	defer func() { more() }()
 	b := c.batches.Get().(*trace.Batch)
 	defer c.put(b)
-	if err := c.inlet.Index(ctx, b, raw); err != nil {
+	err = c.inlet.Convert(ctx, b, func() (raw []byte, err error) {
+		d := wire.NewDecoder(time.Now(), c.inlet.Limits(ctx))
+		if err := c.entries(r, d); err != nil {
+			return nil, err
+		}
+		raw = d.Append(nil)
+		if n := 2 * (int64(len(raw)) - plain); n > 0 {
+			var rest func()
+			if rest, err = c.bodies.HoldFor(ctx, n); err == nil {
+				more = rest
+			}
+		}
+		return raw, err
+	})
+	if err != nil || len(b.Raw) == 0 {
 		return err
 	}
 	return c.inlet.Write(ctx, b)

@@ -100,42 +100,36 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // take stores a list of spans; refused says which of them were not taken, and why.
 func (r *Receiver) take(ctx context.Context, inlet *receive.Inlet, f wire.Format, list []byte) (refused string, err error) {
-	release, raw, err := r.decode(ctx, inlet, f, list)
-	if err != nil {
-		inlet.Meter.RefuseRequest(inlet.Protocol, trace.KindOf(err).String())
-		return "", err
-	}
-	defer release()
+	release := func() {}
+	defer func() { release() }()
 	b := r.batches.Get().(*trace.Batch)
 	defer r.put(b)
-	if err := inlet.Index(ctx, b, raw); err != nil {
+	err = inlet.Convert(ctx, b, func() (raw []byte, err error) {
+		release, raw, err = r.decode(ctx, inlet, f, list)
+		return raw, err
+	})
+	if err != nil {
 		return "", err
 	}
 	refused = refusals(b) // before a sink that processes the batch changes it
 	return refused, inlet.Write(ctx, b)
 }
 
-// decode returns a list of spans in its OTLP form, whose memory is counted until release is called.
+// decode returns a list of spans in its OTLP form. Its memory is counted until release is called, also when there is an error.
 func (r *Receiver) decode(ctx context.Context, inlet *receive.Inlet, f wire.Format, list []byte) (release func(), raw []byte, err error) {
 	release, err = r.bodies.HoldFor(ctx, 2*int64(len(list))) // by service, and then in one piece
 	if err != nil {
-		return nil, nil, err
+		return func() {}, nil, err
 	}
 	raw, err = wire.Decode(f, list, time.Now(), inlet.Limits(ctx))
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	if more := int64(len(raw) - 2*len(list)); more > 0 {
-		rest, err := r.bodies.HoldFor(ctx, more)
-		if err != nil {
-			release()
-			return nil, nil, err
+	if more := int64(len(raw) - 2*len(list)); err == nil && more > 0 {
+		var rest func()
+		if rest, err = r.bodies.HoldFor(ctx, more); err == nil {
+			first := release
+			release = func() { first(); rest() }
 		}
-		first := release
-		release = func() { first(); rest() }
 	}
-	return release, raw, nil
+	return release, raw, err
 }
 
 func refusals(b *trace.Batch) string {

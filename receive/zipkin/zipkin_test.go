@@ -143,7 +143,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("no IDs: %v", code)
 	}
 	s.err = &trace.Error{Kind: trace.Busy, Msg: "the disk is full"}
-	if code := report(&zipkin_proto3.ListOfSpans{Spans: []*zipkin_proto3.Span{good}}); code != codes.Unavailable {
+	if code := report(&zipkin_proto3.ListOfSpans{Spans: []*zipkin_proto3.Span{good}}); code != codes.ResourceExhausted {
 		t.Errorf("busy: %v", code)
 	}
 

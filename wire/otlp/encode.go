@@ -315,15 +315,21 @@ func AppendStatus(b []byte, code int, message string) []byte {
 	return append(binary.AppendUvarint(append(b, 2<<3|2), uint64(len(message))), message...)
 }
 
-// AppendRetryInfo appends the detail of a google.rpc.Status that says after how long to send again: behind what AppendStatus appends.
+// AppendRetryInfo appends a google.rpc.RetryInfo, which says after how long to send again.
 func AppendRetryInfo(b []byte, after time.Duration) []byte {
-	bytesField := func(b []byte, num byte, value []byte) []byte {
-		return append(binary.AppendUvarint(append(b, num<<3|2), uint64(len(value))), value...)
-	}
 	delay := binary.AppendUvarint([]byte{1 << 3}, uint64(after/time.Second))
 	delay = binary.AppendUvarint(append(delay, 2<<3), uint64(after%time.Second))
-	detail := bytesField(nil, 1, []byte("type.googleapis.com/google.rpc.RetryInfo"))
-	return bytesField(b, 3, bytesField(detail, 2, bytesField(nil, 1, delay)))
+	return appendBytes(b, 1, delay)
+}
+
+// AppendRetryDetail appends a RetryInfo as the detail of a google.rpc.Status: behind what AppendStatus appends.
+func AppendRetryDetail(b []byte, after time.Duration) []byte {
+	detail := appendBytes(nil, 1, []byte("type.googleapis.com/google.rpc.RetryInfo"))
+	return appendBytes(b, 3, appendBytes(detail, 2, AppendRetryInfo(nil, after)))
+}
+
+func appendBytes(b []byte, num byte, value []byte) []byte {
+	return append(binary.AppendUvarint(append(b, num<<3|2), uint64(len(value))), value...)
 }
 
 // AppendStatusJSON appends a google.rpc.Status in JSON.

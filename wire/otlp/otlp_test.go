@@ -161,7 +161,7 @@ func TestDecodeJSONErrors(t *testing.T) {
 func TestRetryInfo(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Millisecond, 7 * time.Second, 1500 * time.Millisecond, time.Hour} {
 		var st status.Status
-		if err := proto.Unmarshal(AppendRetryInfo(AppendStatus(nil, 14, "full"), after), &st); err != nil {
+		if err := proto.Unmarshal(AppendRetryDetail(AppendStatus(nil, 14, "full"), after), &st); err != nil {
 			t.Fatal(err)
 		}
 		var info errdetails.RetryInfo
