@@ -26,9 +26,9 @@ type Bodies struct {
 	maxBody int64
 	maxHeld int64
 	held    atomic.Int64
-	buffers [9]sync.Pool  // *[]byte of smallest bytes, twice as many, and so on
-	gzips   sync.Pool     // *gzip.Reader
-	zstds   sync.Pool     // *zstd.Decoder
+	buffers [9]sync.Pool // *[]byte of smallest bytes, twice as many, and so on
+	gzips   sync.Pool    // *gzip.Reader
+	zstds   sync.Pool    // *zstd.Decoder
 	turns   *Turns
 	tenants *Tenants
 }

@@ -303,7 +303,7 @@ func TestGRPC(t *testing.T) {
 		t.Errorf("broken: %v", code)
 	}
 	f.sink.fail(&trace.Error{Kind: trace.Busy, Msg: "full"})
-	if _, code := call(postMethod, post); code != codes.Unavailable {
+	if _, code := call(postMethod, post); code != codes.ResourceExhausted {
 		t.Errorf("busy: %v", code)
 	}
 	if out, code := call(strategyMethod, "\x0a\x01s"); code != codes.OK || out != "\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f" {
