@@ -36,8 +36,10 @@ type stepSpec interface {
 // stepKinds are the kinds, by their names.
 func stepKinds() map[string]stepKind {
 	return map[string]stepKind{
-		"sample": {func() stepSpec { return newSampleSpec() }, "sampled_out", process.Ignore},
-		"wasm":   {newWasmSpec, "module", process.Propagate},
+		"filter":    {func() stepSpec { return &filterSpec{} }, "filtered", process.Ignore},
+		"sample":    {func() stepSpec { return newSampleSpec() }, "sampled_out", process.Ignore},
+		"transform": {func() stepSpec { return &transformSpec{} }, "filtered", process.Ignore},
+		"wasm":      {newWasmSpec, "module", process.Propagate},
 	}
 }
 
@@ -198,12 +200,16 @@ func (c *config) validateSteps() error {
 			return fmt.Errorf("%sname: there is a step %s already; want names that differ", at, name)
 		}
 		names[name] = true
+		mode := process.ErrorMode(slices.Index(process.ErrorModes[:], s.mode))
+		if m, ok := s.spec.(interface{ errorMode(m process.ErrorMode) }); ok {
+			m.errorMode(mode)
+		}
 		step, err := s.spec.step()
 		if err != nil {
 			return fmt.Errorf("%s%w", at, err)
 		}
 		c.chain = append(c.chain, process.Configured{
-			Name: name, Reason: stepKinds()[s.kind].reason, Step: step, Errors: process.ErrorMode(slices.Index(process.ErrorModes[:], s.mode)),
+			Name: name, Reason: stepKinds()[s.kind].reason, Step: step, Errors: mode,
 			When: process.When{Tenants: globs(s.tenants), Services: globs(s.services)},
 		})
 	}
