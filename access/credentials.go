@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,7 +178,8 @@ func (k *known) bearer(given string) (*Caller, error) {
 func (c *Credentials) basic(ctx context.Context, k *known, name, password string) (*Caller, error) {
 	h := sha256.New()
 	h.Write(c.salt[:])
-	fmt.Fprintf(h, "%d:%s:%s", len(name), name, password)
+	h.Write(strconv.AppendInt(nil, int64(len(name)), 10))
+	h.Write([]byte(":" + name + password))
 	sum := [32]byte(h.Sum(nil))
 	u := k.users[name]
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,14 +156,13 @@ func (a *account) written(b *trace.Batch, arrived, size int, err error) {
 
 // busyReason is the reason for which a tenant's spans are counted as refused.
 func busyReason(err error) string {
-	e := trace.ErrorOf(err)
 	switch {
-	case e.Err == errLimit:
+	case errors.Is(err, errLimit):
 		return "limit"
-	case e == errShare:
+	case errors.Is(err, errShare):
 		return "share"
 	}
-	return e.Kind.String()
+	return trace.KindOf(err).String()
 }
 
 // bucket is what may still come: it fills up by rate, to what is allowed at once. A rate of 0 is no limit.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clewtrace/clew/access"
+	"github.com/clewtrace/clew/api/admin"
 	"github.com/clewtrace/clew/receive/otlp"
 	"github.com/clewtrace/clew/trace"
 )
@@ -304,6 +305,9 @@ func (l *guarded) handler(h http.Handler) http.Handler {
 	h = l.guards.config.named(g, h)
 	if !l.guards.asks(l.key) {
 		return h
+	}
+	if l.key == "listen.admin" {
+		h = admin.Authorized(h, func(r *http.Request) bool { return access.CallerOf(r.Context()).May(access.Admin) })
 	}
 	return g.Handler(h)
 }

@@ -28,6 +28,7 @@ var commands = []command{
 	{"inspect", "show what takes the room in blocks and log segments", runInspect},
 	{"delete", "delete traces of a running server, by ID or by search", runDelete},
 	{"processor", "try a WebAssembly module on spans", runProcessor},
+	{"credential", "make a token or a password, and what a credential file has of it", runCredential},
 	{"version", "print the version", runVersion},
 }
 
@@ -73,7 +74,7 @@ func help() string {
 	var s strings.Builder
 	s.WriteString("Clew is distributed tracing in one binary.\n\nUsage: clew COMMAND [FLAGS]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(&s, "  %-10s %s\n", c.name, c.summary)
+		fmt.Fprintf(&s, "  %-11s %s\n", c.name, c.summary)
 	}
 	return s.String() + "\nclew COMMAND --help says more of each. To begin: clew serve, then open http://127.0.0.1:16686\n"
 }
