@@ -108,7 +108,7 @@ func number(form url.Values, name string) (int64, bool, error) {
 	}
 	n, err := strconv.ParseInt(v, 10, 53)
 	if err != nil {
-		return 0, false, trace.Errorf(trace.Invalid, "Can't convert %.40q to a number for %s", v, name)
+		return 0, false, trace.Errorf(trace.Invalid, "For input string: %.40q", v)
 	}
 	if n < 1 {
 		return 0, false, trace.Errorf(trace.Invalid, "%s <= 0", name)
@@ -118,13 +118,22 @@ func number(form url.Values, name string) (int64, bool, error) {
 
 // parseAnnotations reads "error and http.path=/x": an annotation's value or a tag's key, or a tag's key and value.
 func parseAnnotations(q string) []trace.Cond {
-	var conds []trace.Cond
+	var keys []string
+	values := map[string]string{}
 	for part := range strings.SplitSeq(q, " and ") {
 		key, value, ok := strings.Cut(part, "=")
-		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-		switch {
-		case key == "":
-		case ok && value != "":
+		key = strings.TrimSpace(key)
+		if _, seen := values[key]; !seen && key != "" {
+			keys = append(keys, key)
+		} else if seen && !ok {
+			continue
+		}
+		values[key] = strings.TrimSpace(value) // of several the last counts
+	}
+	var conds []trace.Cond
+	for _, key := range keys {
+		switch value := values[key]; {
+		case value != "":
 			conds = append(conds, tagCond(key, value))
 		case key == "error":
 			conds = append(conds, trace.Cond{Field: trace.FieldError, Op: trace.OpEqual, Value: trace.Bool(true)})

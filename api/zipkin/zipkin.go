@@ -53,7 +53,16 @@ func refuse(_ int, e *trace.Error) api.Answer {
 	return api.Answer{Raw: []byte(e.Msg), ContentType: "text/plain; charset=utf-8"}
 }
 
-func none(*http.Request) (api.Answer, error) { return api.Answer{Value: []string{}}, nil }
+// given returns an error, in the words of Zipkin's server, if a parameter is missing; it may be empty.
+func given(r *http.Request, name string) error {
+	if err := r.ParseForm(); err != nil {
+		return trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
+	}
+	if !r.Form.Has(name) {
+		return trace.Errorf(trace.Invalid, "Mandatory parameter/header/attribute is missing: %s", name)
+	}
+	return nil
+}
 
 // names answers with a sorted list. It may be cached once there are more than three services, as Zipkin's server has it: who
 // begins shall see at once what arrived.
@@ -80,8 +89,8 @@ func (a *API) services(r *http.Request) (api.Answer, error) {
 
 func (a *API) spans(r *http.Request) (api.Answer, error) {
 	service := r.FormValue("serviceName")
-	if service == "" {
-		return none(r)
+	if err := given(r, "serviceName"); err != nil || service == "" {
+		return api.Answer{Value: []string{}}, err
 	}
 	ops, err := a.engine.Operations(r.Context(), service)
 	if err != nil {
@@ -101,8 +110,8 @@ const recent = 200
 
 func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 	service := r.FormValue("serviceName")
-	if service == "" {
-		return none(r)
+	if err := given(r, "serviceName"); err != nil || service == "" {
+		return api.Answer{Value: []string{}}, err
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
 	var list []string
@@ -145,8 +154,11 @@ func isTag(s trace.AttrScope) bool { return s == trace.ScopeSpan || s == trace.S
 
 func (a *API) autocompleteValues(r *http.Request) (api.Answer, error) {
 	key := r.FormValue("key")
+	if err := given(r, "key"); err != nil {
+		return api.Answer{}, err
+	}
 	if key == "" {
-		return none(r)
+		return api.Answer{}, trace.Errorf(trace.Invalid, "key was empty")
 	}
 	stats, err := a.engine.Attributes(r.Context(), trace.AttrQuery{Key: key})
 	if err != nil {
@@ -178,15 +190,26 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	return api.Answer{Raw: wire.EncodeTrace(t)}, nil
 }
 
+// parseID reads a trace ID. Errors are in the words of Zipkin's server, but upper case, too, is taken.
 func parseID(s string) (trace.ID, error) {
-	id, err := trace.ParseID(s)
-	if err != nil {
-		return id, trace.Errorf(trace.Invalid, "%.60s should be a 1 to 32 character lower-hex string with no prefix", s)
+	var id trace.ID
+	switch {
+	case s == "":
+		return id, trace.Errorf(trace.Invalid, "traceId is empty")
+	case len(s) > 2*len(id):
+		return id, trace.Errorf(trace.Invalid, "traceId.length > 32")
+	case trace.ParseHex(id[:], s) != nil:
+		return id, trace.Errorf(trace.Invalid, "%s should be lower-hex encoded with no prefix", s)
+	case id.IsZero():
+		return id, trace.Errorf(trace.Invalid, "traceId is all zeros")
 	}
 	return id, nil
 }
 
 func (a *API) traceMany(r *http.Request) (api.Answer, error) {
+	if err := given(r, "traceIds"); err != nil {
+		return api.Answer{}, err
+	}
 	ids := strings.Split(r.FormValue("traceIds"), ",")
 	switch {
 	case r.FormValue("traceIds") == "":
@@ -241,28 +264,19 @@ func serviceIs(name string) trace.Cond {
 // dependencies counts the calls between services. Zipkin has them counted beforehand; here the newest traces are read, and a
 // header says so when there were more than are read for one answer.
 func (a *API) dependencies(r *http.Request) (api.Answer, error) {
-	if r.FormValue("endTs") == "" {
-		return api.Answer{}, trace.Errorf(trace.Invalid, "endTs parameter is missing")
+	if err := given(r, "endTs"); err != nil {
+		return api.Answer{}, err
 	}
 	rng, err := parseRange(r.Form, time.Now())
 	if err != nil {
 		return api.Answer{}, err
 	}
-	calls, complete, err := a.engine.Calls(r.Context(), rng)
+	calls := links{}
+	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rng}, calls.addTrace)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	type link struct {
-		Parent string `json:"parent"`
-		Child  string `json:"child"`
-		Count  uint64 `json:"callCount"`
-		Errors uint64 `json:"errorCount,omitempty"`
-	}
-	out := make([]link, len(calls))
-	for i, c := range calls {
-		out[i] = link(c)
-	}
-	answer := api.Answer{Value: out}
+	answer := api.Answer{Value: calls.list()}
 	if !complete {
 		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest traces only"}
 	}

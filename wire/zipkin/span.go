@@ -117,7 +117,7 @@ func (s *span) appendOTLP(b []byte, now uint64) []byte {
 	if s.debug {
 		b = appendTrue(b, attrDebug)
 	}
-	if s.shared {
+	if s.shared && s.kind != trace.KindClient { // the client began it, whatever it says, as Zipkin's server has it
 		b = appendTrue(b, attrShared)
 	}
 	for i := range s.events {

@@ -101,6 +101,7 @@ func TestDecode(t *testing.T) {
 	f(`"tags":{"otel.status_code":"ERROR","error":"x"}`, "status", "error x")
 	f(`"tags":{"otel.status_code":"ODD"}`, "attrs", "otel.status_code=ODD")
 	f(`"debug":true,"shared":true`, "attrs", "zipkin.debug=true zipkin.shared=true")
+	f(`"kind":"CLIENT","shared":true`, "attrs", "")
 	f(`"debug":false,"shared":false`, "attrs", "")
 	f(`"annotations":[{"timestamp":6,"value":"foo"},{"value":"bar","timestamp":7}]`, "events", `[{6000 foo [] 0} {7000 bar [] 0}]`)
 	f(`"annotations":null,"tags":null,"whatever":{"x":[1,{"y":null}]}`, "attrs", "")
