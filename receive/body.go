@@ -145,7 +145,7 @@ func (r *Bodies) give(a *account, n int64) {
 func (r *Bodies) admit(ctx context.Context) (*account, error) {
 	a, err := r.tenants.of(ctx)
 	if err == nil {
-		if err = a.admit(time.Now()); err == nil && r.turns.Behind() {
+		if err = a.admit(time.Now()); err == nil && r.turns.Behind(ctx) {
 			err = errBehind
 		}
 		a.refuse(err)

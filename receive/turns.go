@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,12 +12,60 @@ import (
 )
 
 // Turns bounds how many requests are worked on at once: decompressed, converted, indexed, put into the store. However many arrive, questions
-// then wait for few of them, and requests wait for their turn in order, for a short time only. A nil *Turns bounds nothing.
+// then wait for few of them, and requests wait for their turn in order, for a short time only. Where there are tenants, each has a line of
+// its own, and the lines take turns: the many requests of one do not make the few of another wait. A nil *Turns bounds nothing.
 type Turns struct {
 	mu    sync.Mutex
 	free  int
-	begun list.List // of *waiter: requests that had a turn already, whose work would be in vain. They come before
-	fresh list.List // of *waiter: all others. The one that came first is in front
+	lines []*line // those in which somebody waits. The first is next
+}
+
+// line is a tenant's.
+type line struct {
+	tenant string
+	begun  list.List // of *waiter: requests that had a turn already, whose work would be in vain. They come before
+	fresh  list.List // of *waiter: all others. The one that came first is in front
+}
+
+// queue returns the part of a line in which a request waits.
+func (l *line) queue(begun bool) *list.List {
+	if begun {
+		return &l.begun
+	}
+	return &l.fresh
+}
+
+func (l *line) empty() bool { return l.begun.Len()+l.fresh.Len() == 0 }
+
+// line returns the line of a tenant, or nil if nobody waits in it.
+func (t *Turns) line(tenant string) *line {
+	for _, l := range t.lines {
+		if l.tenant == tenant {
+			return l
+		}
+	}
+	return nil
+}
+
+// wait puts a request at the end of its tenant's line, and returns what takes it out again.
+func (t *Turns) wait(tenant string, begun bool, w *waiter) (leave func()) {
+	l := t.line(tenant)
+	if l == nil {
+		l = &line{tenant: tenant}
+		t.lines = append(t.lines, l)
+	}
+	e := l.queue(begun).PushBack(w)
+	return func() {
+		l.queue(begun).Remove(e)
+		t.drop(l)
+	}
+}
+
+// drop forgets a line in which nobody waits.
+func (t *Turns) drop(l *line) {
+	if l.empty() {
+		t.lines = slices.DeleteFunc(t.lines, func(o *line) bool { return o == l })
+	}
 }
 
 type waiter struct {
@@ -38,7 +87,7 @@ func (t *Turns) Take(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	return t.take(ctx, &t.fresh)
+	return t.take(ctx, false)
 }
 
 // again is Take for a request that had a turn already.
@@ -46,10 +95,10 @@ func (t *Turns) again(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	return t.take(ctx, &t.begun)
+	return t.take(ctx, true)
 }
 
-func (t *Turns) take(ctx context.Context, queue *list.List) error {
+func (t *Turns) take(ctx context.Context, begun bool) error {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
@@ -57,7 +106,7 @@ func (t *Turns) take(ctx context.Context, queue *list.List) error {
 		return nil
 	}
 	w := &waiter{since: time.Now(), turn: make(chan struct{})}
-	e := queue.PushBack(w)
+	leave := t.wait(trace.TenantOf(ctx), begun, w)
 	t.mu.Unlock()
 	limit := time.NewTimer(maxWait)
 	defer limit.Stop()
@@ -76,7 +125,7 @@ func (t *Turns) take(ctx context.Context, queue *list.List) error {
 	case <-w.turn: // just now
 		return nil
 	default:
-		queue.Remove(e)
+		leave()
 		return err
 	}
 }
@@ -88,30 +137,39 @@ func (t *Turns) Done() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, queue := range []*list.List{&t.begun, &t.fresh} {
-		if first := queue.Front(); first != nil {
-			close(queue.Remove(first).(*waiter).turn)
-			return
-		}
+	if len(t.lines) == 0 {
+		t.free++
+		return
 	}
-	t.free++
+	next := t.lines[0]
+	queue := next.queue(next.begun.Len() > 0)
+	close(queue.Remove(queue.Front()).(*waiter).turn)
+	t.lines = append(t.lines[1:], next)
+	t.drop(next)
 }
 
 // Waiting returns how many requests wait for their turn.
-func (t *Turns) Waiting() int {
+func (t *Turns) Waiting() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.begun.Len() + t.fresh.Len()
+	for _, l := range t.lines {
+		n += l.begun.Len() + l.fresh.Len()
+	}
+	return n
 }
 
-// Behind reports whether requests wait so long already that one which arrives now had better come back later: it is then told so before
-// memory is taken for it.
-func (t *Turns) Behind() bool {
+// Behind reports whether requests of a context's tenant wait so long already that one which arrives now had better come back later: it is
+// then told so before memory is taken for it.
+func (t *Turns) Behind(ctx context.Context) bool {
 	if t == nil {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.fresh.Front()
+	l := t.line(trace.TenantOf(ctx))
+	if l == nil {
+		return false
+	}
+	first := l.fresh.Front()
 	return first != nil && time.Since(first.Value.(*waiter).since) > maxWait/2
 }

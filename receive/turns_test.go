@@ -50,17 +50,17 @@ func TestTurns(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		take(turns.Take)
-		if turns.Behind() {
+		if turns.Behind(t.Context()) {
 			t.Error("behind, though nobody waits")
 		}
 		late := make(chan error)
 		go func() { late <- turns.Take(t.Context()) }()
 		synctest.Wait()
-		if turns.Behind() {
+		if turns.Behind(t.Context()) {
 			t.Error("behind at once")
 		}
 		time.Sleep(maxWait/2 + time.Millisecond)
-		if !turns.Behind() {
+		if !turns.Behind(t.Context()) {
 			t.Error("not behind, though somebody has waited for long")
 		}
 		if err := <-late; trace.KindOf(err) != trace.Busy || trace.ErrorOf(err).After != time.Second {
@@ -75,8 +75,38 @@ func TestTurns(t *testing.T) {
 		}
 		turns.Done()
 		take(turns.Take) // neither of them is still in line
-		if turns.fresh.Len()+turns.begun.Len() > 0 {
+		if len(turns.lines) > 0 {
 			t.Error("somebody waits")
+		}
+	})
+}
+
+// TestTurnsOfTenants: however many of one tenant wait, it is each tenant's turn after another's, and one that waits for too long is behind alone.
+func TestTurnsOfTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := &Turns{}
+		order := make(chan string, 16)
+		for _, tenant := range []string{"a", "a", "a", "a", "b", "a", "b", "c"} {
+			go func() {
+				if turns.Take(as(tenant)) == nil {
+					order <- tenant
+				}
+			}()
+			synctest.Wait()
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(maxWait/2 - 60*time.Millisecond)
+		if !turns.Behind(as("a")) || turns.Behind(as("b")) || turns.Behind(as("d")) {
+			t.Error("behind is not a alone")
+		}
+		for _, want := range []string{"a", "b", "c", "a", "b", "a", "a", "a"} {
+			turns.Done()
+			if got := <-order; got != want {
+				t.Errorf("it was %s's turn; want %s", got, want)
+			}
+		}
+		if len(turns.lines) > 0 || turns.free != 0 {
+			t.Errorf("%d lines, %d free", len(turns.lines), turns.free)
 		}
 	})
 }
@@ -86,7 +116,7 @@ func behind(r *Bodies) {
 	r.turns.mu.Lock()
 	defer r.turns.mu.Unlock()
 	r.turns.free = 0
-	r.turns.fresh.PushBack(&waiter{since: time.Now().Add(-maxWait), turn: make(chan struct{})})
+	r.turns.wait(trace.DefaultTenant, false, &waiter{since: time.Now().Add(-maxWait), turn: make(chan struct{})})
 }
 
 // TestBehind: who comes when others wait for too long is told so without that memory is taken, and after what it sends over HTTP/1 was read, or it might not see it.
