@@ -32,6 +32,14 @@ func NodeModules(t testing.TB, dir string) string {
 	}}.installed(t), "node_modules")
 }
 
+// Program returns the path of the Go program in dir, which is a module of its own: built once for what its go.mod, go.sum and main.go say.
+func Program(t testing.TB, dir string) string {
+	t.Helper()
+	return filepath.Join(pins{dir: dir, files: []string{"go.mod", "go.sum", "main.go"}, install: func(at string) error {
+		return run(t, at, "go", "build", "-o", "program", ".")
+	}}.installed(t), "program")
+}
+
 // PythonWith returns a python3 that has the packages of the requirements.txt in dir.
 func PythonWith(t testing.TB, dir string) string {
 	t.Helper()
