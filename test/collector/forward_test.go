@@ -44,6 +44,11 @@ service:
 		t.Run(name, func(t *testing.T) {
 			spans := known(byte(0x80+i), name)
 			post(t, clew.URL("otlp_http"), spans)
+			if strings.HasPrefix(name, "zipkin") {
+				// The Collector's receiver makes all spans of a service those of one host, and leaves an error's message in the tag "error".
+				arrives(t, last, direct, spans, "h1", "h2", "no stock", "")
+				return
+			}
 			arrives(t, last, direct, spans)
 		})
 	}

@@ -212,7 +212,7 @@ func (z *jsonSpan) otel(s *trace.Span) {
 			add(attrError, "true")
 		}
 	case marked && mark != s.StatusMessage: // came from elsewhere than Zipkin, where they are the same
-		add("otel.status_description", s.StatusMessage)
+		add(attrStatusText, s.StatusMessage)
 	}
 	if len(z.Tags) == 0 {
 		z.Tags = nil

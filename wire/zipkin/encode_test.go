@@ -39,6 +39,19 @@ func TestZipkinGo(t *testing.T) {
 	}
 }
 
+// TestStatusDescription: a message that came apart from the mark of an error goes out as it came.
+func TestStatusDescription(t *testing.T) {
+	const tags = `{"error":"true","otel.status_code":"ERROR","otel.status_description":"no stock"}`
+	spans := decode(t, `[{"traceId":"1","id":"2","timestamp":1,"tags":`+tags+`}]`)
+	var got []model.SpanModel
+	if err := json.Unmarshal(EncodeSpans(spans), &got); err != nil {
+		t.Fatal(err)
+	}
+	if have := got[0].Tags; have["error"] != "true" || have["otel.status_description"] != "no stock" {
+		t.Errorf("tags %v; want %s", have, tags)
+	}
+}
+
 func TestFormatID(t *testing.T) {
 	for in, want := range map[string]string{"ab": "00000000000000ab", "1000000000000000ab": "000000000000001000000000000000ab"} {
 		id, err := trace.ParseID(in)

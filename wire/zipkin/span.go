@@ -158,6 +158,11 @@ func (s *span) appendTags(b []byte) (out []byte, status trace.StatusCode, messag
 					status = trace.StatusError
 					continue
 				}
+			case attrStatusText: // comes behind the two above; the mark is "true" then
+				if status == trace.StatusError && !bytes.Equal(message, t.text) {
+					message = t.text
+					continue
+				}
 			}
 		}
 		b = t.append(b)

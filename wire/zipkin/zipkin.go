@@ -37,6 +37,7 @@ const (
 	attrNoTimestamp = "zipkin.no_timestamp" // the span's start is when it arrived
 	attrError       = "error"
 	attrStatus      = "otel.status_code"
+	attrStatusText  = "otel.status_description"
 	attrScopeName   = "otel.scope.name"
 	attrScopeVer    = "otel.scope.version"
 )

@@ -99,6 +99,8 @@ func TestDecode(t *testing.T) {
 	f(`"tags":{"error":"timeout"}`, "attrs", "error=timeout")
 	f(`"tags":{"otel.status_code":"OK"}`, "status", "ok ")
 	f(`"tags":{"otel.status_code":"ERROR","error":"x"}`, "status", "error x")
+	f(`"tags":{"otel.status_code":"ERROR","otel.status_description":"no stock","error":"true"}`, "status", "error no stock") // the Collector's exporter
+	f(`"tags":{"otel.status_description":"no stock"}`, "attrs", "otel.status_description=no stock")
 	f(`"tags":{"otel.status_code":"ODD"}`, "attrs", "otel.status_code=ODD")
 	f(`"debug":true,"shared":true`, "attrs", "zipkin.debug=true zipkin.shared=true")
 	f(`"kind":"CLIENT","shared":true`, "attrs", "")
