@@ -217,11 +217,7 @@ func TestForwardConfiguration(t *testing.T) {
 		`[{name: a, protocol: otlp_grpc, endpoint: "https://x", tls: {ca_file: /nowhere}}]`:                      `destination a: tls.ca_file: open /nowhere`,
 		`[{name: a, protocol: otlp_grpc, endpoint: "http://x", headers: {a: "${env:CLEW_NOWHERE}"}}]`:            `headers: a: the environment has no CLEW_NOWHERE`,
 	} {
-		var args []string
-		for _, l := range []string{"otlp_grpc", "otlp_http", "zipkin", "query", "admin", "scribe"} {
-			args = append(args, "--listen."+l, "127.0.0.1:0")
-		}
-		r := testkit.Run(t, nil, append([]string{"serve", "--forward.to", setting}, args...)...)
+		r := testkit.Run(t, nil, append([]string{"serve", "--forward.to", setting}, testkit.Listen("127.0.0.1:0")...)...)
 		if r.Status == 0 || !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: status %d, %s; want %s", setting, r.Status, r.Stderr, want)
 		}
