@@ -22,24 +22,16 @@ type assembly struct {
 	data    string      // at address 16
 }
 
-// Instructions. Numbers behind them are LEB128.
+// Instructions beside those of fuel.go. Numbers behind them are LEB128.
 const (
 	opUnreachable = 0x00
-	opLoop        = 0x03
-	opIf          = 0x04
-	opEnd         = 0x0b
 	opBr          = 0x0c
-	opDrop        = 0x1a
 	opSelect      = 0x1b
-	opI32Sub      = 0x6b
-	opCall        = 0x10
 	opLocalGet    = 0x20
-	opI32         = 0x41
 	opI64         = 0x42
 	opI64Or       = 0x84
 	opI64Shl      = 0x86
 	opExtend      = 0xad // of an i32 without sign
-	opGrow        = 0x40
 	opLoad8       = 0x2d
 
 	typeI32, typeI64, block = 0x7f, 0x7e, 0x40
@@ -61,16 +53,6 @@ func code(parts ...any) (out []byte) {
 		}
 	}
 	return out
-}
-
-func appendSigned(out []byte, v int64) []byte {
-	for {
-		b := byte(v & 0x7f)
-		if v >>= 7; v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0 {
-			return append(out, b)
-		}
-		out = append(out, b|0x80)
-	}
 }
 
 // The ends of clew_process: nothing changed; what was put in, or a number of bytes from its beginning on, is the result.

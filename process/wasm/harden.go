@@ -13,9 +13,14 @@ const maxTable = 1 << 20
 // maxLocals is how many local variables a function may have, as in browsers: a few bytes can declare four billion.
 const maxLocals = 50_000
 
+// The sections that matter here, by their numbers. All but custom ones are in this order, data count (12) aside.
 const (
 	sectionCustom = 0
+	sectionImport = 2
 	sectionTable  = 4
+	sectionMemory = 5
+	sectionGlobal = 6
+	sectionExport = 7
 	sectionCode   = 10
 )
 
@@ -25,9 +30,9 @@ var (
 	errBroken   = errors.New("is a broken WebAssembly module")
 )
 
-// harden returns a module that does as raw does, but within what can be bounded. wazero interrupts a module at the heads of loops
-// alone, so a function that calls others gets one at its beginning: endless recursion is then stopped like an endless loop.
-// Tables, which are no part of a module's memory, may not grow. Of the custom sections the names alone are kept, for what is logged of a crash.
+// harden returns a module that does as raw does, but within what can be bounded: it calls home before it has worked for long without (see
+// fuel), and its tables, which are no part of its memory, may not grow. How much memory it may have is not its own decision. Of the custom
+// sections the names alone are kept, for what is logged of a crash.
 //
 // Format: WebAssembly Core Specification 2.0, section 5.5 (binary format of modules).
 func harden(raw []byte) ([]byte, error) {
@@ -37,30 +42,94 @@ func harden(raw []byte) ([]byte, error) {
 	if len(raw) < 8 || !bytes.Equal(raw[4:8], coreVersion) {
 		return nil, errors.New("is not a WebAssembly core module of version 1; components are not taken")
 	}
-	out := append(make([]byte, 0, len(raw)+len(raw)/16), raw[:8]...)
+	h := hardener{out: append(make([]byte, 0, len(raw)+len(raw)/4), raw[:8]...)}
 	for in := (reader{raw[8:]}); len(in.left) > 0; {
 		id, ok := in.byte()
 		body, ok2 := in.vector()
 		if !ok || !ok2 {
 			return nil, errBroken
 		}
-		var err error
-		switch id {
-		case sectionCustom:
-			if name, ok := (&reader{body}).vector(); !ok || string(name) != "name" {
-				continue
-			}
-		case sectionTable:
-			body, err = pinTables(body)
-		case sectionCode:
-			body, err = checkCalls(body)
-		}
-		if err != nil {
+		if err := h.section(id, body); err != nil {
 			return nil, err
 		}
-		out = appendVector(append(out, id), body)
 	}
-	return out, nil
+	return h.out, nil
+}
+
+// hardener writes a hardened module.
+type hardener struct {
+	out    []byte
+	memory bool // there was a memory section
+	fuel   fuel // known from the global section on
+}
+
+func (h *hardener) section(id byte, body []byte) (err error) {
+	switch id {
+	case sectionCustom:
+		if name, ok := (&reader{body}).vector(); !ok || string(name) != "name" {
+			return nil
+		}
+	case sectionImport:
+		err = onlyFunctions(body)
+	case sectionTable:
+		body, err = pinTables(body)
+	case sectionMemory:
+		h.memory = true
+		body, err = unlimited(body)
+	case sectionGlobal:
+		body, err = h.fuel.addTo(body)
+	case sectionExport:
+		if !h.memory {
+			return errors.New("has no memory")
+		}
+		if h.fuel.tank == nil { // it has no globals of its own
+			globals, err := h.fuel.addTo([]byte{0})
+			if err != nil {
+				return err
+			}
+			h.out = appendVector(append(h.out, sectionGlobal), globals)
+		}
+	case sectionCode:
+		body, err = h.fuel.spend(body)
+	}
+	h.out = appendVector(append(h.out, id), body)
+	return err
+}
+
+// onlyFunctions refuses the import of anything but functions.
+func onlyFunctions(body []byte) error {
+	in := reader{body}
+	n, ok := in.uvarint()
+	for ; n > 0 && ok; n-- {
+		_, ok1 := in.vector()
+		_, ok2 := in.vector()
+		kind, ok3 := in.byte()
+		if ok = ok1 && ok2 && ok3; ok && kind != 0 {
+			return errors.New("imports a memory, table or global; it must have its own")
+		}
+		if ok {
+			_, ok = in.uvarint()
+		}
+	}
+	if !ok {
+		return errBroken
+	}
+	return nil
+}
+
+// unlimited takes from a memory the limit that it sets itself: it has that of its configuration.
+func unlimited(body []byte) ([]byte, error) {
+	in := reader{body}
+	n, _ := in.uvarint()
+	limits, ok := in.byte()
+	least, ok2 := in.uvarint()
+	if n != 1 || !ok || !ok2 {
+		return nil, errBroken
+	}
+	if limits > 1 {
+		return nil, errors.New("has a shared or 64-bit memory, which WebAssembly 2.0 does not know")
+	}
+	return binary.AppendUvarint([]byte{1, 0}, least), nil
 }
 
 // pinTables makes the size that a table begins with the one that it has for good.
@@ -86,37 +155,6 @@ func pinTables(body []byte) ([]byte, error) {
 		}
 		out = binary.AppendUvarint(append(out, kind, 1), least)
 		out = binary.AppendUvarint(out, least)
-	}
-	if !ok || len(in.left) > 0 {
-		return nil, errBroken
-	}
-	return out, nil
-}
-
-// checkCalls puts an empty loop at the beginning of each function that may call another. Its instructions are not read: what has
-// none of the bytes by which a call begins has no call.
-func checkCalls(body []byte) ([]byte, error) {
-	const call, callIndirect = 0x10, 0x11
-	emptyLoop := []byte{0x03, 0x40, 0x0b}
-	in := reader{body}
-	n, ok := in.uvarint()
-	out := binary.AppendUvarint(make([]byte, 0, len(body)+len(body)/16), n)
-	for ; n > 0 && ok; n-- {
-		var code []byte
-		if code, ok = in.vector(); !ok {
-			break
-		}
-		locals := reader{code}
-		if err := skipLocals(&locals); err != nil {
-			return nil, err
-		}
-		if bytes.IndexByte(locals.left, call) < 0 && bytes.IndexByte(locals.left, callIndirect) < 0 {
-			out = appendVector(out, code)
-			continue
-		}
-		head := code[:len(code)-len(locals.left)]
-		out = binary.AppendUvarint(out, uint64(len(code)+len(emptyLoop)))
-		out = append(append(append(out, head...), emptyLoop...), locals.left...)
 	}
 	if !ok || len(in.left) > 0 {
 		return nil, errBroken
@@ -161,6 +199,17 @@ func (r *reader) uvarint() (uint64, bool) {
 	}
 	r.left = r.left[n:]
 	return v, true
+}
+
+// skipNumber goes behind a LEB128 number, with a sign or without.
+func (r *reader) skipNumber() bool {
+	for i, b := range r.left {
+		if b < 0x80 {
+			r.left = r.left[i+1:]
+			return i < binary.MaxVarintLen64
+		}
+	}
+	return false
 }
 
 func (r *reader) vector() ([]byte, bool) {

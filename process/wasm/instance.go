@@ -50,14 +50,11 @@ func (r reason) String() string {
 // keeps reports whether an instance that failed so can go on: what it holds is as it meant it to be.
 func (r reason) keeps() bool { return r == refused }
 
-// call calls a function with one parameter. The time is that of this call alone: a client that goes away does not end it, which would
-// cost the instance.
+// call calls a function with one parameter, which has so much time. A client that goes away does not end it: that would cost the instance.
 func (in *instance) call(ctx context.Context, fn api.Function, param uint64, timeout time.Duration) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	in.memory.refused = false
+	in.memory.refused, in.memory.deadline = false, time.Now().Add(timeout)
 	in.stack[0] = param
-	if err := fn.CallWithStack(ctx, in.stack[:]); err != nil {
+	if err := fn.CallWithStack(context.WithoutCancel(ctx), in.stack[:]); err != nil {
 		return 0, in.failed(err, timeout)
 	}
 	return in.stack[0], nil
@@ -65,10 +62,10 @@ func (in *instance) call(ctx context.Context, fn api.Function, param uint64, tim
 
 // failed says why a call failed.
 func (in *instance) failed(err error, timeout time.Duration) error {
+	if errors.Is(err, errDeadline) {
+		return &failure{timedOut, fmt.Errorf("was not done within %v", timeout)}
+	}
 	if e, ok := errors.AsType[*sys.ExitError](err); ok {
-		if e.ExitCode() == sys.ExitCodeDeadlineExceeded {
-			return &failure{timedOut, fmt.Errorf("was not done within %v", timeout)}
-		}
 		err = fmt.Errorf("exited with status %d", e.ExitCode())
 	}
 	if in.memory.refused {
@@ -122,15 +119,25 @@ func mostOutput(n int) int64 { return 4*int64(n) + 64<<10 }
 
 // memory is an instance's linear memory: it grows up to a limit, and remembers if more was wanted.
 type memory struct {
-	bytes   []byte
-	limit   uint64
-	refused bool
+	bytes    []byte
+	limit    uint64
+	refused  bool
+	deadline time.Time // when the module's time is over
 }
+
+// errDeadline ends a module whose time is over: wazero makes an error of the panic.
+var errDeadline = errors.New("the time of the module is over")
 
 var _ experimental.LinearMemory = (*memory)(nil)
 
-// Reallocate makes the memory as large as asked for. What is new of it is zero.
+// Reallocate makes the memory as large as asked for. What is new of it is zero. It is also where a module calls home; see fuel.
 func (m *memory) Reallocate(size uint64) []byte {
+	if size == uint64(len(m.bytes))+homePages*pageBytes {
+		if time.Now().After(m.deadline) {
+			panic(errDeadline)
+		}
+		return nil
+	}
 	if size > m.limit {
 		m.refused = true
 		return nil

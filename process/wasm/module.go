@@ -56,7 +56,7 @@ func load(ctx context.Context, c *Config, log *moduleLog) (_ *loaded, err error)
 	if raw, err = harden(raw); err != nil {
 		return nil, fmt.Errorf("%s %w", c.File, err)
 	}
-	l := &loaded{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(true).WithDebugInfoEnabled(false))}
+	l := &loaded{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithDebugInfoEnabled(false))}
 	defer func() {
 		if err != nil {
 			l.close()
@@ -139,9 +139,6 @@ func (l *loaded) check(c *Config) error {
 
 // checkImports says what a module wants that it cannot have.
 func (l *loaded) checkImports() error {
-	if len(l.compiled.ImportedMemories()) > 0 {
-		return errors.New("imports a memory; it must have its own")
-	}
 	for _, f := range l.compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
 		host := l.runtime.Module(module)
@@ -154,9 +151,7 @@ func (l *loaded) checkImports() error {
 
 // start makes an instance and hands it its configuration.
 func (l *loaded) start(ctx context.Context, c *Config, log *moduleLog) (*instance, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTime)
-	defer cancel()
-	in := &instance{memory: &memory{limit: uint64(c.Memory)}}
+	in := &instance{memory: &memory{limit: uint64(c.Memory), deadline: time.Now().Add(startTime)}}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return in.memory }))
 	mod, err := l.runtime.InstantiateModule(ctx, l.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
 		WithStdout(&lines{to: log, level: slog.LevelInfo}).WithStderr(&lines{to: log, level: slog.LevelError}))
