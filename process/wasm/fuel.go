@@ -26,6 +26,7 @@ type fuel struct {
 
 // The instructions that are written or looked for.
 const (
+	opBlock     = 0x02
 	opLoop      = 0x03
 	opIf        = 0x04
 	opEnd       = 0x0b
@@ -111,7 +112,8 @@ func (f *fuel) spend(body []byte) ([]byte, error) {
 func (f *fuel) function(out []byte, in reader) ([]byte, error) {
 	head := len(out)
 	code, calls := in.left, false
-	out = append(out, f.turn...) // taken away again if it calls none
+	straight, covered := true, false // so far, no branch; then a loop: whoever calls the function pays there
+	out = append(out, f.turn...)     // taken away again if it calls none, or is covered
 	copied := 0
 	for len(in.left) > 0 {
 		at := len(code) - len(in.left)
@@ -126,13 +128,15 @@ func (f *fuel) function(out []byte, in reader) ([]byte, error) {
 			behind := len(code) - len(in.left)
 			out = append(append(out, code[copied:behind]...), f.turn...)
 			copied = behind
+			covered = covered || straight
 		case prefixBulk:
 			out = append(append(out, code[copied:at]...), f.bulk...)
 			copied = at
 		}
+		straight = straight && (op == opBlock || op >= opDrop && op < prefixBulk)
 	}
 	out = append(out, code[copied:]...)
-	if !calls {
+	if !calls || covered {
 		out = append(out[:head], out[head+len(f.turn):]...)
 	}
 	return out, nil
