@@ -94,7 +94,7 @@ func FuzzModule(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c := Default()
-		c.Memory, c.Timeout, c.File = 2<<20, 50*time.Millisecond, writeModule(t, raw)
+		c.Memory, c.Timeout, c.start, c.File = 2<<20, 50*time.Millisecond, time.Second, writeModule(t, raw)
 		p, err := Open(context.Background(), c)
 		if err != nil {
 			return

@@ -31,7 +31,6 @@ const (
 	resultFailed = ^uint64(0)       // of clew_process: these spans cannot be processed
 	pageBytes    = 1 << 16          // of WebAssembly's memory
 	fileBytes    = 64 << 20         // a module's largest file
-	startTime    = 10 * time.Second // in which an instance must have started, with its clew_init
 )
 
 // loaded is a module that was compiled and found fit.
@@ -151,12 +150,12 @@ func (l *loaded) checkImports() error {
 
 // start makes an instance and hands it its configuration.
 func (l *loaded) start(ctx context.Context, c *Config, log *moduleLog) (*instance, error) {
-	in := &instance{memory: &memory{limit: uint64(c.Memory), deadline: time.Now().Add(startTime)}}
+	in := &instance{memory: &memory{limit: uint64(c.Memory), deadline: time.Now().Add(c.start)}}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return in.memory }))
 	mod, err := l.runtime.InstantiateModule(ctx, l.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
 		WithStdout(&lines{to: log, level: slog.LevelInfo}).WithStderr(&lines{to: log, level: slog.LevelError}))
 	if err != nil {
-		return nil, in.failed(err, startTime)
+		return nil, in.failed(err, c.start)
 	}
 	in.mod, in.alloc, in.process = mod, mod.ExportedFunction(allocName), mod.ExportedFunction(runName)
 	if err := in.configure(ctx, c, log); err != nil {
@@ -172,10 +171,10 @@ func (in *instance) configure(ctx context.Context, c *Config, log *moduleLog) er
 	if fn == nil {
 		return nil
 	}
-	if err := in.put(ctx, []byte(c.Config), startTime); err != nil {
+	if err := in.put(ctx, []byte(c.Config), c.start); err != nil {
 		return err
 	}
-	result, err := in.call(ctx, fn, uint64(len(c.Config)), startTime)
+	result, err := in.call(ctx, fn, uint64(len(c.Config)), c.start)
 	if err != nil {
 		return err
 	}

@@ -27,10 +27,12 @@ type Config struct {
 	Config  string        // for the module: handed to it as it is
 	Timeout time.Duration // for a piece of a batch of up to 1 MiB
 	Memory  int64         // of one instance, in bytes
+
+	start time.Duration // in which an instance must have started, with its clew_init
 }
 
 // Default returns the configuration of a processor without a file.
-func Default() Config { return Config{Timeout: 5 * time.Second, Memory: 64 << 20} }
+func Default() Config { return Config{Timeout: 5 * time.Second, Memory: 64 << 20, start: 10 * time.Second} }
 
 // Validate says which key has a value that cannot be, and what can.
 func (c *Config) Validate() error {
