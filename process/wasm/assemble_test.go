@@ -28,6 +28,9 @@ const (
 	opBr          = 0x0c
 	opSelect      = 0x1b
 	opLocalGet    = 0x20
+	opLocalTee    = 0x22
+	opI32Equal    = 0x46
+	opI32Shl      = 0x74
 	opI64         = 0x42
 	opI64Or       = 0x84
 	opI64Shl      = 0x86

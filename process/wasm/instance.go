@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 )
 
@@ -116,41 +115,3 @@ func (in *instance) put(ctx context.Context, b []byte, timeout time.Duration) er
 
 // mostOutput is how large the result for n bytes of spans may be: a module adds attributes, it makes no spans.
 func mostOutput(n int) int64 { return 4*int64(n) + 64<<10 }
-
-// memory is an instance's linear memory: it grows up to a limit, and remembers if more was wanted.
-type memory struct {
-	bytes    []byte
-	limit    uint64
-	refused  bool
-	deadline time.Time // when the module's time is over
-}
-
-// errDeadline ends a module whose time is over: wazero makes an error of the panic.
-var errDeadline = errors.New("the time of the module is over")
-
-var _ experimental.LinearMemory = (*memory)(nil)
-
-// Reallocate makes the memory as large as asked for. What is new of it is zero. It is also where a module calls home; see fuel.
-func (m *memory) Reallocate(size uint64) []byte {
-	if size == uint64(len(m.bytes))+homePages*pageBytes {
-		if time.Now().After(m.deadline) {
-			panic(errDeadline)
-		}
-		return nil
-	}
-	if size > m.limit {
-		m.refused = true
-		return nil
-	}
-	if size > uint64(cap(m.bytes)) {
-		room := min(m.limit, max(size, uint64(cap(m.bytes))*5/4))
-		bytes := make([]byte, size, room)
-		copy(bytes, m.bytes)
-		m.bytes = bytes
-	}
-	m.bytes = m.bytes[:size]
-	return m.bytes
-}
-
-// Free lets go of the memory.
-func (m *memory) Free() { m.bytes = nil }

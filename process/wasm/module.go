@@ -27,10 +27,10 @@ const (
 	hostName   = "clew"
 	wasiName   = wasi_snapshot_preview1.ModuleName
 
-	resultSame   = 0                // of clew_process: the spans stay as they are
-	resultFailed = ^uint64(0)       // of clew_process: these spans cannot be processed
-	pageBytes    = 1 << 16          // of WebAssembly's memory
-	fileBytes    = 64 << 20         // a module's largest file
+	resultSame   = 0          // of clew_process: the spans stay as they are
+	resultFailed = ^uint64(0) // of clew_process: these spans cannot be processed
+	pageBytes    = 1 << 16    // of WebAssembly's memory
+	fileBytes    = 64 << 20   // a module's largest file
 )
 
 // loaded is a module that was compiled and found fit.
@@ -150,11 +150,17 @@ func (l *loaded) checkImports() error {
 
 // start makes an instance and hands it its configuration.
 func (l *loaded) start(ctx context.Context, c *Config, log *moduleLog) (*instance, error) {
-	in := &instance{memory: &memory{limit: uint64(c.Memory), deadline: time.Now().Add(c.start)}}
-	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return in.memory }))
+	memory, err := newMemory(c.Memory)
+	if err != nil {
+		return nil, &failure{notStarted, err}
+	}
+	memory.deadline = time.Now().Add(c.start)
+	in := &instance{memory: memory}
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return memory }))
 	mod, err := l.runtime.InstantiateModule(ctx, l.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
 		WithStdout(&lines{to: log, level: slog.LevelInfo}).WithStderr(&lines{to: log, level: slog.LevelError}))
 	if err != nil {
+		memory.Free()
 		return nil, in.failed(err, c.start)
 	}
 	in.mod, in.alloc, in.process = mod, mod.ExportedFunction(allocName), mod.ExportedFunction(runName)
@@ -188,4 +194,7 @@ func (in *instance) configure(ctx context.Context, c *Config, log *moduleLog) er
 	return nil
 }
 
-func (in *instance) close() { _ = in.mod.Close(context.Background()) }
+func (in *instance) close() {
+	_ = in.mod.Close(context.Background())
+	in.memory.Free()
+}

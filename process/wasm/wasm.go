@@ -32,7 +32,9 @@ type Config struct {
 }
 
 // Default returns the configuration of a processor without a file.
-func Default() Config { return Config{Timeout: 5 * time.Second, Memory: 64 << 20, start: 10 * time.Second} }
+func Default() Config {
+	return Config{Timeout: 5 * time.Second, Memory: 64 << 20, start: 10 * time.Second}
+}
 
 // Validate says which key has a value that cannot be, and what can.
 func (c *Config) Validate() error {

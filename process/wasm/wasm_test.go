@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/process"
 	"github.com/clewtrace/clew/trace"
 )
@@ -125,6 +126,9 @@ func bad(t testing.TB) map[string]struct {
 	// hydra calls itself twice with one less, down to 0: more calls than there are atoms, at no great depth.
 	less := code(opLocalGet, 0, opI32, int64(1), opI32Sub)
 	hydra := code(opLocalGet, 0, opIf, block, less, opCall, 3, opDrop, less, opCall, 3, opDrop, opEnd, same())
+	// hungry takes page after page, fills each with ones, and crashes when there is no more.
+	hungry := endless(opI32, int64(1), opGrow, 0, opLocalTee, 1, opI32, int64(-1), opI32Equal, opIf, block, opUnreachable, opEnd,
+		opLocalGet, 1, opI32, int64(16), opI32Shl, opI32, int64(1), opI32, int64(pageBytes), prefixBulk, 11, 0)
 	twice := append(bytes.Clone(batchOf(t, 1).Raw), batchOf(t, 1).Raw...)
 	data := func(b []byte) assembly {
 		a := assembly{data: string(b)}
@@ -142,7 +146,7 @@ func bad(t testing.TB) map[string]struct {
 		"recursion, no loop":  {assembly{process: hydra}, timedOut, "not done within"},
 		"hang":                {assembly{process: endless()}, timedOut, "not done within"},
 		"hang in alloc":       {assembly{alloc: code(opLocalGet, 0, opIf, block, endless(), opEnd, opI32, int64(bufferAt))}, timedOut, "not done within"},
-		"hungry":              {assembly{process: code(opLoop, block, opI32, int64(1), opGrow, 0, opI32, int64(-1), 0x47, 0x0d, 0, opEnd, opUnreachable)}, overMemory, "wanted more than"},
+		"hungry":              {assembly{process: hungry, locals: vector([]byte{1, typeI32})}, overMemory, "wanted more than"},
 		"says so":             {assembly{process: code(opI64, int64(-1))}, refused, "cannot process"},
 		"garbage":             {data([]byte("\xff\xff garbage")), badOutput, "not an OTLP traces message"},
 		"other spans":         {data(other.Raw), badOutput, "spans that it was not given"},
@@ -336,7 +340,11 @@ func TestTables(t *testing.T) {
 
 // TestMemoryLimit: what an instance holds of Clew's memory stays within its limit.
 func TestMemoryLimit(t *testing.T) {
-	m := &memory{limit: 10 << 20}
+	m, err := newMemory(10 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Free()
 	for size := uint64(1 << 16); ; size += 1 << 16 {
 		b := m.Reallocate(size)
 		if b == nil {
@@ -352,5 +360,13 @@ func TestMemoryLimit(t *testing.T) {
 			t.Fatal("new memory is not zero")
 		}
 		b[size-1] = 1
+	}
+}
+
+// TestKept holds the modules in testdata, which the tests of the whole server load, to the ones made here.
+func TestKept(t *testing.T) {
+	modules := bad(t)
+	for _, name := range []string{"crash", "hang", "hungry", "garbage"} {
+		testkit.Golden(t, "testdata/"+name+".wasm", modules[name].module.bytes())
 	}
 }
