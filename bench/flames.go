@@ -26,7 +26,7 @@ func flames(ctx context.Context, o *options, dir string) error {
 	}
 	defer s.Kill()
 	cfg := load.Default()
-	cfg.Endpoint, cfg.Protocol = s.Address("otlp_http"), "http"
+	cfg.Endpoint, cfg.Protocol = s.Address("otlp_http"), "otlp/http"
 	if err := flameOf(ctx, o, cfg, burning{s.URL("admin"), "ingest", "clew serve, OTLP/HTTP"}); err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func growTo(ctx context.Context, o *options, dir string, cfg load.Config) (*grow
 		return nil, err
 	}
 	defer s.Kill()
-	cfg.Endpoint, cfg.Protocol, cfg.Connections, cfg.Rate = s.Address("otlp_http"), "http", 4, 0
+	cfg.Endpoint, cfg.Protocol, cfg.Connections, cfg.Rate = s.Address("otlp_http"), "otlp/http", 4, 0
 	sent, err := sendAll(ctx, cfg)
 	if err != nil {
 		return nil, err

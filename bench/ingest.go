@@ -21,12 +21,12 @@ type ingestRun struct {
 
 // ingestRuns come in the order of the table. Queries are asked of what the first one stored.
 var ingestRuns = []ingestRun{
-	{"OTLP/HTTP", "http", "none", false},
-	{"OTLP/HTTP, gzip", "http", "gzip", false},
-	{"OTLP/HTTP, zstd", "http", "zstd", false},
-	{"OTLP/gRPC", "grpc", "none", false},
-	{"OTLP/gRPC, gzip", "grpc", "gzip", false},
-	{"reading and indexing the bytes alone", "http", "none", true},
+	{"OTLP/HTTP", "otlp/http", "none", false},
+	{"OTLP/HTTP, gzip", "otlp/http", "gzip", false},
+	{"OTLP/HTTP, zstd", "otlp/http", "zstd", false},
+	{"OTLP/gRPC", "otlp/grpc", "none", false},
+	{"OTLP/gRPC, gzip", "otlp/grpc", "gzip", false},
+	{"reading and indexing the bytes alone", "otlp/http", "none", true},
 }
 
 // ingested is what a run cost the server.
@@ -75,7 +75,7 @@ func (r ingestRun) measure(ctx context.Context, o *options, dir string) (*ingest
 		return nil, err
 	}
 	defer s.Kill()
-	address := map[string]string{"http": s.Address("otlp_http"), "grpc": s.Address("otlp_grpc")}[r.protocol]
+	address := map[string]string{"otlp/http": s.Address("otlp_http"), "otlp/grpc": s.Address("otlp_grpc")}[r.protocol]
 	got := &ingested{}
 	if got.Report, err = r.send(ctx, o, address); err != nil {
 		return nil, err

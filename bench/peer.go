@@ -84,7 +84,7 @@ func (p *peer) run(ctx context.Context, o *options, pid int) error {
 	}
 	idle := memory(pid, "VmRSS")
 	cfg := load.Default()
-	cfg.Endpoint, cfg.Protocol = "http://"+p.otlp+p.path, "http"
+	cfg.Endpoint, cfg.Protocol = "http://"+p.otlp+p.path, "otlp/http"
 	cfg.Rate, cfg.Spans, cfg.Connections = 0, o.spans, 4
 	r, err := sendAll(ctx, cfg)
 	if err != nil {

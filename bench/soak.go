@@ -25,7 +25,7 @@ func soak(ctx context.Context, o *options, dir string) error {
 	}
 	defer s.Kill()
 	cfg := load.Default()
-	cfg.Endpoint, cfg.Protocol, cfg.Connections = s.Address("otlp_http"), "http", 4
+	cfg.Endpoint, cfg.Protocol, cfg.Connections = s.Address("otlp_http"), "otlp/http", 4
 	old := cfg
 	old.Rate, old.Spans, old.Until, old.Seed = 0, o.spans, time.Now(), 2
 	old.From = old.Until.Add(-24 * time.Hour)

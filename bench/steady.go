@@ -33,7 +33,7 @@ func steadyTable(ctx context.Context, o *options, dir string) (string, error) {
 		return "", err
 	}
 	cfg := load.Default()
-	cfg.Endpoint, cfg.Protocol, cfg.Rate, cfg.Duration = s.Address("otlp_http"), "http", steadyRate, steadyTime
+	cfg.Endpoint, cfg.Protocol, cfg.Rate, cfg.Duration = s.Address("otlp_http"), "otlp/http", steadyRate, steadyTime
 	sender, err := load.NewSender(cfg)
 	if err != nil {
 		return "", err

@@ -13,7 +13,7 @@ import (
 // Config says what is sent where, and how fast.
 type Config struct {
 	Endpoint    string        // host:port or URL; empty: the protocol's own port on this machine
-	Protocol    string        // grpc or http
+	Protocol    string        // one of Protocols
 	Compression string        // none, gzip or zstd
 	Connections int           // requests under way at the same time, each on a connection of its own
 	Batch       int           // spans in a request, about
@@ -31,18 +31,21 @@ type Config struct {
 // Default returns the configuration of a load that any machine can bear.
 func Default() Config {
 	return Config{
-		Protocol: "grpc", Compression: "none", Connections: 2, Batch: 800, Rate: 1000, Seed: 1,
+		Protocol: "otlp/grpc", Compression: "none", Connections: 2, Batch: 800, Rate: 1000, Seed: 1,
 		Timeout: 10 * time.Second, Patience: time.Minute,
 	}
 }
 
 // Validate says what is wrong with a setting, and what would be right.
 func (c *Config) Validate() error {
+	p, err := protocolOf(c.Protocol)
 	switch {
-	case c.Protocol != "grpc" && c.Protocol != "http":
-		return fmt.Errorf("protocol is %q; want grpc or http", c.Protocol)
+	case err != nil:
+		return err
 	case c.Compression != "none" && c.Compression != "gzip" && c.Compression != "zstd":
 		return fmt.Errorf("compression is %q; want none, gzip or zstd", c.Compression)
+	case c.Compression != "none" && !p.compresses():
+		return fmt.Errorf("compression is %q; %s has none", c.Compression, p.name)
 	case c.Connections < 1 || c.Connections > 10_000:
 		return fmt.Errorf("connections is %d; want 1 to 10000", c.Connections)
 	case c.Batch < 1 || c.Batch > 20_000:
@@ -58,28 +61,37 @@ func (c *Config) Validate() error {
 	case c.Timeout <= 0 || c.Patience < 0:
 		return fmt.Errorf("timeout is %s and patience %s; want more than 0", c.Timeout, c.Patience)
 	}
-	_, err := c.target()
+	_, err = c.target()
 	return err
 }
 
-// target returns the URL to send to, for gRPC with a host only.
-func (c *Config) target() (*url.URL, error) {
+// target returns where to send to. Of the URL, only HTTP needs more than the host.
+func (c *Config) target() (to target, err error) {
+	p, err := protocolOf(c.Protocol)
+	if err != nil {
+		return to, err
+	}
 	s := c.Endpoint
 	if s == "" {
-		s = map[string]string{"grpc": "127.0.0.1:4317", "http": "127.0.0.1:4318"}[c.Protocol]
+		s = p.address
 	}
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("endpoint is %q; want host:port or a URL with http or https", c.Endpoint)
+		return to, fmt.Errorf("endpoint is %q; want host:port or a URL with http or https", c.Endpoint)
 	}
 	if u.Port() == "" {
-		return nil, fmt.Errorf("endpoint is %q; it needs a port, as in %s", c.Endpoint, net.JoinHostPort(u.Hostname(), "4317"))
+		return to, fmt.Errorf("endpoint is %q; it needs a port, as in %s", c.Endpoint, net.JoinHostPort(u.Hostname(), portOf(p.address)))
 	}
-	if c.Protocol == "http" && strings.Trim(u.Path, "/") == "" {
-		u.Path = "/v1/traces"
+	if p.isHTTP() && strings.Trim(u.Path, "/") == "" {
+		u.Path = p.path
 	}
-	return u, nil
+	return target{p, u, c}, nil
+}
+
+func portOf(address string) string {
+	_, port, _ := strings.Cut(address, ":")
+	return port
 }

@@ -4,7 +4,7 @@
 // (operations.go), compiled once to the bytes of its span with the places where the next span differs (template.go); making
 // a span is copying these bytes and writing IDs, times and values into them. The same seed and times give the same bytes.
 //
-//	flows ─▶ operations ─▶ templates ─▶ Generator ─▶ request bytes ─▶ Sender ─▶ OTLP/HTTP or OTLP/gRPC
+//	flows ─▶ operations ─▶ templates ─▶ Generator ─▶ OTLP bytes ─▶ Sender ─▶ OTLP as it is, or another protocol's form
 //
 // The sender must not be what is measured: making a span costs it a small part of what any server needs to keep one.
 package load

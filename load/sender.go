@@ -93,13 +93,17 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer stop()
 	var work errgroup.Group
 	for i := range s.cfg.Connections {
-		t, err := s.connect()
+		to, err := s.cfg.target()
+		var t transport
+		if err == nil {
+			t, err = to.open(to)
+		}
 		if err != nil {
 			kill()
 			return errors.Join(err, work.Wait())
 		}
 		work.Go(func() error {
-			s.stream(ctx, hard, line{t, New(s.cfg.Seed, i)})
+			s.stream(ctx, hard, line{t, to.protocol, New(s.cfg.Seed, i)})
 			return t.close()
 		})
 	}
@@ -110,26 +114,22 @@ func (s *Sender) Run(ctx context.Context) error {
 	return err
 }
 
-func (s *Sender) connect() (transport, error) {
-	u, err := s.cfg.target()
-	if err != nil {
-		return nil, err
-	}
-	if s.cfg.Protocol == "grpc" {
-		return newGRPC(u, &s.cfg)
-	}
-	return newHTTP(u, &s.cfg)
-}
-
 // line is a connection with the shop's traffic for it.
 type line struct {
 	transport
-	gen *Generator
+	protocol *protocol
+	gen      *Generator
 }
+
+// bundle is how many times as many spans are made at once as a request has, where requests are of one process each: those of some fifty come in turns.
+const bundle = 16
 
 // stream sends one request after the other, each as late as the rate asks for.
 func (s *Sender) stream(ctx, hard context.Context, l line) {
 	batch := s.cfg.Batch
+	if l.protocol.process {
+		batch *= bundle
+	}
 	if s.cfg.Rate > 0 {
 		// At a low rate a request has the spans of a second, not of minutes.
 		batch = max(1, min(batch, int(s.cfg.Rate)))
@@ -145,7 +145,14 @@ func (s *Sender) stream(ctx, hard context.Context, l line) {
 		if !s.claim(made, len(body)) {
 			return
 		}
-		s.send(ctx, hard, request{l, body, int64(made.Spans)})
+		parts, err := l.protocol.parts(body, made.Spans)
+		if err != nil {
+			s.rejected(request{spans: int64(made.Spans)}, &refusal{reason: "not encoded", message: err.Error()}, 0)
+			return
+		}
+		for _, p := range parts {
+			s.send(ctx, hard, request{l, p.body, int64(p.spans)})
+		}
 	}
 }
 
@@ -175,7 +182,6 @@ func (s *Sender) claim(made Made, size int) bool {
 	}
 	s.report.Spans += int64(made.Spans)
 	s.report.Traces += int64(made.Traces)
-	s.report.Requests++
 	s.report.Bytes += int64(size)
 	return true
 }
@@ -190,6 +196,9 @@ type request struct {
 func (s *Sender) send(ctx, hard context.Context, r request) {
 	giveUp := time.Now().Add(s.cfg.Patience)
 	pause := 100 * time.Millisecond
+	s.mu.Lock()
+	s.report.Requests++
+	s.mu.Unlock()
 	for {
 		attempt, cancel := context.WithTimeout(hard, s.cfg.Timeout)
 		begin := time.Now()

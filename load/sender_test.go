@@ -112,7 +112,7 @@ func (f *fake) Export(_ context.Context, req *collector.ExportTraceServiceReques
 
 // serve starts the fake for a protocol and returns its endpoint.
 func (f *fake) serve(t *testing.T, protocol string) string {
-	if protocol == "http" {
+	if protocol == "otlp/http" {
 		s := httptest.NewServer(f)
 		t.Cleanup(s.Close)
 		return s.URL
@@ -158,7 +158,7 @@ func run(t *testing.T, f *fake, change func(*Config)) Report {
 }
 
 func TestSenderTransports(t *testing.T) {
-	for _, protocol := range []string{"http", "grpc"} {
+	for _, protocol := range []string{"otlp/http", "otlp/grpc"} {
 		for _, compression := range []string{"none", "gzip", "zstd"} {
 			t.Run(protocol+" "+compression, func(t *testing.T) {
 				f := &fake{}
@@ -183,18 +183,18 @@ func TestSenderAnswers(t *testing.T) {
 		reason   string
 		example  string
 	}{
-		{"503 then taken", "http", []reply{{code: 503, after: "0"}, {code: 503}}, time.Minute, 2, false, false, "", ""},
-		{"429 then taken", "http", []reply{{code: 429}}, time.Minute, 1, false, false, "", ""},
-		{"400 is final", "http", []reply{{code: 400, message: "bad wire"}}, time.Minute, 0, true, false, "HTTP 400", "bad wire"},
-		{"500 is final", "http", []reply{{code: 500, message: "oh"}}, time.Minute, 0, true, false, "HTTP 500", "oh"},
-		{"retry after more than patience", "http", []reply{{code: 503, after: "3600", message: "full"}}, time.Minute, 0, false, true, "HTTP 503", "full"},
-		{"partial success", "http", []reply{{rejected: 7, message: "too old"}}, time.Minute, 0, true, false, "partial success", "too old"},
-		{"unavailable then taken", "grpc", []reply{{code: int(codes.Unavailable), after: "x"}}, time.Minute, 1, false, false, "", ""},
-		{"exhausted with delay", "grpc", []reply{{code: int(codes.ResourceExhausted), after: "x"}}, time.Minute, 1, false, false, "", ""},
-		{"exhausted without delay is final", "grpc", []reply{{code: int(codes.ResourceExhausted), message: "no"}}, time.Minute, 0, true, false, "gRPC ResourceExhausted", "no"},
-		{"invalid is final", "grpc", []reply{{code: int(codes.InvalidArgument), message: "bad"}}, time.Minute, 0, true, false, "gRPC InvalidArgument", "bad"},
-		{"partial success", "grpc", []reply{{rejected: 7, message: "too old"}}, time.Minute, 0, true, false, "partial success", "too old"},
-		{"no patience", "grpc", []reply{{code: int(codes.Unavailable), message: "full"}}, 0, 0, false, true, "gRPC Unavailable", "full"},
+		{"503 then taken", "otlp/http", []reply{{code: 503, after: "0"}, {code: 503}}, time.Minute, 2, false, false, "", ""},
+		{"429 then taken", "otlp/http", []reply{{code: 429}}, time.Minute, 1, false, false, "", ""},
+		{"400 is final", "otlp/http", []reply{{code: 400, message: "bad wire"}}, time.Minute, 0, true, false, "HTTP 400", "bad wire"},
+		{"500 is final", "otlp/http", []reply{{code: 500, message: "oh"}}, time.Minute, 0, true, false, "HTTP 500", "oh"},
+		{"retry after more than patience", "otlp/http", []reply{{code: 503, after: "3600", message: "full"}}, time.Minute, 0, false, true, "HTTP 503", "full"},
+		{"partial success", "otlp/http", []reply{{rejected: 7, message: "too old"}}, time.Minute, 0, true, false, "partial success", "too old"},
+		{"unavailable then taken", "otlp/grpc", []reply{{code: int(codes.Unavailable), after: "x"}}, time.Minute, 1, false, false, "", ""},
+		{"exhausted with delay", "otlp/grpc", []reply{{code: int(codes.ResourceExhausted), after: "x"}}, time.Minute, 1, false, false, "", ""},
+		{"exhausted without delay is final", "otlp/grpc", []reply{{code: int(codes.ResourceExhausted), message: "no"}}, time.Minute, 0, true, false, "gRPC ResourceExhausted", "no"},
+		{"invalid is final", "otlp/grpc", []reply{{code: int(codes.InvalidArgument), message: "bad"}}, time.Minute, 0, true, false, "gRPC InvalidArgument", "bad"},
+		{"partial success", "otlp/grpc", []reply{{rejected: 7, message: "too old"}}, time.Minute, 0, true, false, "partial success", "too old"},
+		{"no patience", "otlp/grpc", []reply{{code: int(codes.Unavailable), message: "full"}}, 0, 0, false, true, "gRPC Unavailable", "full"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.protocol+" "+tt.name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestSenderNoServer(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, protocol := range []string{"http", "grpc"} {
+	for _, protocol := range []string{"otlp/http", "otlp/grpc"} {
 		cfg := Default()
 		cfg.Endpoint, cfg.Protocol, cfg.Spans, cfg.Patience, cfg.Connections = addr, protocol, 1, 0, 1
 		s, err := NewSender(cfg)
@@ -242,7 +242,7 @@ func TestSenderNoServer(t *testing.T) {
 func TestSenderStops(t *testing.T) {
 	f := &fake{replies: []reply{{code: 503, after: "3600"}}}
 	cfg := Default()
-	cfg.Protocol, cfg.Endpoint, cfg.Rate, cfg.Patience = "http", f.serve(t, "http"), 0, 2*time.Hour
+	cfg.Protocol, cfg.Endpoint, cfg.Rate, cfg.Patience = "otlp/http", f.serve(t, "otlp/http"), 0, 2*time.Hour
 	s, err := NewSender(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -313,8 +313,8 @@ func TestLatency(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for change, ok := range map[*Config]bool{
-		{Protocol: "grpc"}: true, {Protocol: "udp"}: false, {Endpoint: "localhost"}: false, {Endpoint: "localhost:1"}: true,
-		{Endpoint: "http://x:4318/otlp/v1/traces", Protocol: "http"}: true, {Endpoint: "ftp://x:1"}: false, {Compression: "lz4"}: false,
+		{Protocol: "otlp/grpc"}: true, {Protocol: "udp"}: false, {Endpoint: "localhost"}: false, {Endpoint: "localhost:1"}: true,
+		{Endpoint: "http://x:4318/otlp/v1/traces", Protocol: "otlp/http"}: true, {Endpoint: "ftp://x:1"}: false, {Compression: "lz4"}: false,
 		{Connections: -1}: false, {Batch: 1 << 20}: false, {Rate: -1}: false, {Spans: -1}: false, {Duration: -1}: false,
 	} {
 		c := Default()

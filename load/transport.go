@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,10 +46,10 @@ func (r *refusal) Error() string { return r.reason + ": " + r.message }
 // maxAnswer is how many bytes of an answer are read.
 const maxAnswer = 64 << 10
 
-// httpTransport speaks OTLP/HTTP with protobuf bodies.
+// httpTransport posts bodies.
 type httpTransport struct {
-	url      string
-	headers  map[string]string
+	target
+	address  string
 	client   *http.Client
 	encoding string
 	squeezed bytes.Buffer
@@ -57,17 +58,16 @@ type httpTransport struct {
 	answer   []byte
 }
 
-func newHTTP(u *url.URL, cfg *Config) (*httpTransport, error) {
-	t := &httpTransport{url: u.String(), headers: cfg.Headers, answer: make([]byte, maxAnswer), client: &http.Client{Transport: &http.Transport{
-		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10, TLSClientConfig: cfg.TLS.Clone(),
-	}}}
+func openHTTP(to target) (transport, error) {
+	t := &httpTransport{target: to, address: to.url.String(), answer: make([]byte, maxAnswer)}
+	t.client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10}}
 	var err error
-	switch cfg.Compression {
+	switch to.cfg.Compression {
 	case "gzip":
-		t.encoding = cfg.Compression
+		t.encoding = to.cfg.Compression
 		t.gzip, err = gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	case "zstd":
-		t.encoding = cfg.Compression
+		t.encoding = to.cfg.Compression
 		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	}
 	return t, err
@@ -102,13 +102,13 @@ func (t *httpTransport) export(ctx context.Context, body []byte) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.address, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
-	req.Header.Set("Content-Type", "application/x-protobuf")
+	req.Header.Set("Content-Type", t.contentType)
 	req.Header.Set("User-Agent", "clew-load")
-	for name, value := range t.headers {
+	for name, value := range t.cfg.Headers {
 		req.Header.Set(name, value)
 	}
 	if t.encoding != "" {
@@ -126,12 +126,35 @@ func (t *httpTransport) export(ctx context.Context, body []byte) (answer, error)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return answer{}, &refusal{reason: "no answer", message: err.Error(), again: true}
 	}
-	if resp.StatusCode == http.StatusOK {
-		a, err := parseAnswer(t.answer[:n])
+	if resp.StatusCode == t.ok {
+		a, err := t.parse(t.answer[:n])
 		a.wire = len(body)
 		return a, err
 	}
 	return answer{}, refusedHTTP(resp, t.answer[:n])
+}
+
+// parse reads the answer to what was taken, of which there is most in OTLP. In Zipkin's and Jaeger's protocols there is none; Clew's says as text what it did not take.
+func (t *httpTransport) parse(body []byte) (a answer, err error) {
+	switch {
+	case t.encode == nil:
+		return parseAnswer(body)
+	case t.ok == http.StatusOK:
+		var said struct {
+			PartialSuccess struct {
+				RejectedSpans int64 `json:",string"`
+				ErrorMessage  string
+			}
+		}
+		if err := json.Unmarshal(body, &said); err != nil {
+			return a, &refusal{reason: "unreadable answer", message: err.Error()}
+		}
+		return answer{rejected: said.PartialSuccess.RejectedSpans, message: said.PartialSuccess.ErrorMessage}, nil
+	case len(body) > 0:
+		a.message = string(body[:min(len(body), 200)])
+		_, _ = fmt.Sscanf(a.message, "%d of", &a.rejected)
+	}
+	return a, nil
 }
 
 func parseAnswer(body []byte) (answer, error) {
@@ -142,7 +165,7 @@ func parseAnswer(body []byte) (answer, error) {
 	return answer{rejected: r.GetPartialSuccess().GetRejectedSpans(), message: r.GetPartialSuccess().GetErrorMessage()}, nil
 }
 
-// refusedHTTP reads a refusal as the OTLP specification has it: 429, 502, 503 and 504 are to be sent again.
+// refusedHTTP reads a refusal as the OTLP specification has it, whatever the protocol: 429, 502, 503 and 504 are to be sent again.
 func refusedHTTP(resp *http.Response, body []byte) *refusal {
 	r := &refusal{reason: fmt.Sprintf("HTTP %d", resp.StatusCode)}
 	var st rpcstatus.Status

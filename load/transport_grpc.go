@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -19,16 +18,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-// grpcTransport speaks OTLP/gRPC.
+// grpcTransport makes unary calls of gRPC.
 type grpcTransport struct {
+	target
 	conn    *grpc.ClientConn
 	headers metadata.MD
 }
 
-// newGRPC prepares a connection. zstd becomes known to gRPC in the whole process, for which no other call may be under way.
-func newGRPC(u *url.URL, cfg *Config) (*grpcTransport, error) {
+// openGRPC prepares a connection. zstd becomes known to gRPC in the whole process, for which no other call may be under way.
+func openGRPC(to target) (transport, error) {
+	u, cfg := to.url, to.cfg
 	creds := insecure.NewCredentials()
 	if u.Scheme == "https" {
 		creds = credentials.NewTLS(cfg.TLS)
@@ -46,7 +45,7 @@ func newGRPC(u *url.URL, cfg *Config) (*grpcTransport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", u.Host, err)
 	}
-	return &grpcTransport{conn, metadata.New(cfg.Headers)}, nil
+	return &grpcTransport{to, conn, metadata.New(cfg.Headers)}, nil
 }
 
 func (t *grpcTransport) close() error { return t.conn.Close() }
@@ -54,7 +53,7 @@ func (t *grpcTransport) close() error { return t.conn.Close() }
 func (t *grpcTransport) export(ctx context.Context, body []byte) (answer, error) {
 	var reply []byte
 	ctx = metadata.NewOutgoingContext(ctx, t.headers)
-	if err := t.conn.Invoke(ctx, exportMethod, body, &reply); err != nil {
+	if err := t.conn.Invoke(ctx, t.path, body, &reply); err != nil {
 		return answer{}, refusedGRPC(status.Convert(err))
 	}
 	a, err := parseAnswer(reply)

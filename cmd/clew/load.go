@@ -17,11 +17,12 @@ import (
 
 const loadExample = `Usage: clew load [FLAGS]
 
-Makes the traces of a shop of 17 services in 57 pods and sends them over OTLP, at a given rate, until it is stopped (Ctrl-C),
+Makes the traces of a shop of 17 services in 57 pods and sends them over a protocol, at a given rate, until it is stopped (Ctrl-C),
 the time is over or enough is sent. Ends with status 1 if a span was not accepted.
 
   clew load                                        # 1,000 spans a second to 127.0.0.1:4317
-  clew load --protocol http --rate 20k --duration 1m
+  clew load --protocol otlp/http --rate 20k --duration 1m
+  clew load --protocol zipkin/json                 # to 127.0.0.1:9411, as each protocol's clients do
   clew load --tenant team-a                        # of a server with tenants
   clew load --endpoint https://clew:4317 --ca-file ca.pem --token-file token
   clew load --rate 0 --spans 5M --connections 4    # as fast as the server takes them
@@ -34,7 +35,7 @@ func runLoad(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&cfg.Endpoint, "endpoint", "", "`host:port` or URL (default the protocol's port on 127.0.0.1)")
-	fs.StringVar(&cfg.Protocol, "protocol", cfg.Protocol, "`grpc` or http")
+	fs.StringVar(&cfg.Protocol, "protocol", cfg.Protocol, "`one` of "+strings.Join(load.Protocols(), ", "))
 	fs.StringVar(&cfg.Compression, "compression", cfg.Compression, "`none`, gzip or zstd")
 	fs.Var((*spanRate)(&cfg.Rate), "rate", "spans a second, such as `20k`; 0 for as fast as possible")
 	fs.Var((*spanCount)(&cfg.Spans), "spans", "stop after about so many, such as `2M`; 0 for never")

@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"query":    {"trace"},
 	"insight":  {"trace"},
 	"api":      {"query", "insight", "wire", "trace"},
-	"load":     {"trace"},
+	"load":     {"wire", "trace"},
 	"demo":     {},
 	"cmd":      {"access", "api", "demo", "forward", "insight", "load", "process", "query", "receive", "store", "trace", "ui", "wire"},
 	"internal": {"trace"}, // testkit makes traces

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 // TestStopUnderFullLoad stops the server while a sender gives all it can, by each protocol: what the sender was told is stored, is stored, and
 // nothing is there that it did not send.
 func TestStopUnderFullLoad(t *testing.T) {
-	for protocol, listener := range map[string]string{"grpc": "otlp_grpc", "http": "otlp_http"} {
+	for protocol, listener := range map[string]string{"otlp/grpc": "otlp_grpc", "otlp/http": "otlp_http"} {
 		t.Run(protocol, func(t *testing.T) {
 			s := testkit.Start(t, "--log.level", "info")
 			cfg := load.Default()
@@ -57,4 +59,51 @@ func TestStopUnderFullLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLoadProtocols sends the load over each protocol: all that it says was accepted is stored, and counted for one protocol.
+func TestLoadProtocols(t *testing.T) {
+	s := testkit.Start(t, "--log.level", "info")
+	stored := uint64(0)
+	for _, protocol := range load.Protocols() {
+		cfg := load.Default()
+		cfg.Endpoint, cfg.Protocol, cfg.Rate, cfg.Batch, cfg.Spans = s.Address(load.Listener(protocol)), protocol, 20_000, 200, 3000
+		sender, err := load.NewSender(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sender.Run(t.Context()); err != nil {
+			t.Fatalf("%s: %v", protocol, err)
+		}
+		r := sender.Report()
+		if r.Accepted != r.Spans || r.Spans < cfg.Spans {
+			t.Errorf("%s: %d of %d spans were accepted: %v", protocol, r.Accepted, r.Spans, r.Reasons)
+		}
+		stored += uint64(r.Spans)
+		for deadline := time.Now().Add(30 * time.Second); counted(t, s) < stored && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond) // nobody tells who sends packets when they are taken
+		}
+		if got := counted(t, s); got != stored {
+			t.Errorf("after %s, %d spans are stored; want %d", protocol, got, stored)
+		}
+	}
+	lines := s.Logged(`"level":"ERROR"`)
+	for _, line := range lines {
+		t.Error(line)
+	}
+}
+
+// counted returns how many spans a server says it has stored.
+func counted(t *testing.T, s *testkit.Server) (n uint64) {
+	t.Helper()
+	_, families := scrape(t, s)
+	for _, series := range families["clew_stored_spans_total"].series {
+		_, value, _ := strings.Cut(series, " ")
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += uint64(v)
+	}
+	return n
 }

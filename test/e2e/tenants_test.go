@@ -147,8 +147,8 @@ func TestTenants(t *testing.T) {
 	run(0, "of the tenant default alone", "delete", admin, "--all", "--dry-run")
 	run(0, "deleted   1 trace\n", "delete", admin, "--tenant", "a", "--all")
 	check("a")
-	for _, protocol := range []string{"grpc", "http"} {
-		endpoint := "--endpoint=" + s.Address("otlp_"+protocol)
+	for _, protocol := range []string{"otlp/grpc", "otlp/http"} {
+		endpoint := "--endpoint=" + s.Address(strings.Replace(protocol, "/", "_", 1))
 		run(0, "refused   0\n", "load", endpoint, "--protocol", protocol, "--tenant", "a", "--rate", "0", "--spans", "2000", "--batch", "200", "--seed", "7")
 		run(1, `there is no tenant "c"`, "load", endpoint, "--protocol", protocol, "--tenant", "c", "--rate", "0", "--spans", "400", "--batch", "200")
 	}

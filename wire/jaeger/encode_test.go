@@ -25,6 +25,7 @@ func TestThereAndBack(t *testing.T) {
 	}{
 		"proto":  {AppendPostSpans, (*Decoder).AppendPost, true},
 		"thrift": {AppendThriftBatch, (*Decoder).AppendBatch, false},
+		"packet": {AppendEmitBatch, func(d *Decoder, dst, b []byte) ([]byte, error) { return d.AppendMessage(dst, b, true) }, false},
 	} {
 		var got []trace.Span
 		for from := 0; from < len(spans); {

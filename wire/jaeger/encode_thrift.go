@@ -26,6 +26,26 @@ func AppendThriftBatch(b []byte, spans []trace.Span) []byte {
 		return b
 	}
 	w := thriftWriter{Writer: thrift.Writer{Out: b}}
+	w.batch(spans)
+	return w.Out
+}
+
+// AppendEmitBatch appends a message that calls Agent.emitBatch, in Thrift's compact protocol, as Jaeger's agent takes it on port 6831, of spans
+// that share the first one's resource.
+func AppendEmitBatch(b []byte, spans []trace.Span) []byte {
+	if len(spans) == 0 {
+		return b
+	}
+	w := thriftWriter{Writer: thrift.Writer{Out: b, Compact: true}}
+	w.Message(thrift.Message{Type: thrift.Oneway, Name: []byte("emitBatch")})
+	w.Struct()
+	w.Field(1<<8 | thrift.Struct)
+	w.batch(spans)
+	w.End()
+	return w.Out
+}
+
+func (w *thriftWriter) batch(spans []trace.Span) {
 	w.Struct()
 	w.Field(1<<8 | thrift.Struct)
 	w.Struct()
@@ -40,7 +60,6 @@ func AppendThriftBatch(b []byte, spans []trace.Span) []byte {
 		w.span(&spans[i])
 	}
 	w.End()
-	return w.Out
 }
 
 func (w *thriftWriter) span(s *trace.Span) {

@@ -54,20 +54,35 @@ func EncodeTrace(t *trace.Trace) json.RawMessage {
 	for i, s := range order {
 		out[i] = encode(s)
 	}
-	b, err := json.Marshal(out)
-	if err != nil { // strings and numbers alone
-		panic(err)
-	}
-	return b
+	return marshal(out)
 }
 
 // EncodeSpans returns spans as a list in Zipkin's v2 JSON, in their order.
-func EncodeSpans(spans []trace.Span) []byte {
-	out := make([]jsonSpan, len(spans))
+func EncodeSpans(spans []trace.Span) []byte { return Encode(JSONV2, spans) }
+
+// Encode returns spans as a list in a format, in their order.
+func Encode(f Format, spans []trace.Span) []byte {
+	v2 := make([]jsonSpan, len(spans))
 	for i := range spans {
-		out[i] = encode(&spans[i])
+		v2[i] = encode(&spans[i])
 	}
-	b, err := json.Marshal(out)
+	switch f {
+	case Proto3:
+		return encodeProto(v2)
+	case Thrift:
+		return encodeThrift(v2)
+	case JSONV1:
+		v1 := make([]jsonSpanV1, len(v2))
+		for i := range v2 {
+			v1[i] = v2[i].v1()
+		}
+		return marshal(v1)
+	}
+	return marshal(v2)
+}
+
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
 	if err != nil { // strings and numbers alone
 		panic(err)
 	}

@@ -2,8 +2,12 @@ package zipkin
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
+	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/openzipkin/zipkin-go/model"
 
 	"github.com/clewtrace/clew/internal/testkit"
@@ -58,5 +62,30 @@ func TestFormatID(t *testing.T) {
 		if err != nil || FormatID(id) != want {
 			t.Errorf("%s is %s (%v); want %s", in, FormatID(id), err, want)
 		}
+	}
+}
+
+// TestEncode: spans come out of each format as they went in, but for what v1 has no place for.
+func TestEncode(t *testing.T) {
+	list := `[
+	{"traceId":"463ac35c9f6413ad48485a3953bb6124","id":"a2fb4a1d1a96d312","kind":"CLIENT","name":"get /api","timestamp":1472470996199000,"duration":207000,
+	 "localEndpoint":{"serviceName":"frontend","ipv4":"127.0.0.1","port":8080},"remoteEndpoint":{"serviceName":"backend","ipv4":"192.168.99.101","port":9000},
+	 "annotations":[{"timestamp":1472470996238000,"value":"foo"},{"timestamp":1472470996403000,"value":"bar"}],"tags":{"http.path":"/api","error":"","x":"y"}},
+	{"traceId":"463ac35c9f6413ad48485a3953bb6124","parentId":"00000000000000aa","id":"a2fb4a1d1a96d312","kind":"SERVER","name":"post","timestamp":1472470996200000,"duration":10,
+	 "localEndpoint":{"serviceName":"backend"},"debug":true},
+	{"traceId":"48485a3953bb6124","id":"000000000000000a","name":"local","timestamp":7,"duration":1,"localEndpoint":{"serviceName":"backend"}},
+	{"traceId":"48485a3953bb6124","id":"000000000000000b","name":"in","kind":"CONSUMER","timestamp":5,"duration":2,"localEndpoint":{"serviceName":"backend","ipv6":"2001:db8::c001"}},
+	{"traceId":"48485a3953bb6124","id":"000000000000000c","name":"out","kind":"PRODUCER","timestamp":6,"duration":3,"localEndpoint":{"serviceName":"backend"},"remoteEndpoint":{"serviceName":"kafka"}}]`
+	want := parsed(t, list)
+	byText := cmpopts.SortSlices(func(a, b map[string]any) bool { return fmt.Sprint(a) < fmt.Sprint(b) }) // the order is the encoder's
+	for _, f := range []Format{JSONV2, JSONV1, Proto3, Thrift} {
+		if diff := gocmp.Diff(want, through(t, f, Encode(f, decode(t, list))), byText); diff != "" {
+			t.Errorf("%v (-in +out):\n%s", f, diff)
+		}
+	}
+	span := decode(t, list)[0]
+	d := NewDecoder(time.Unix(1, 0), trace.DefaultLimits())
+	if err := d.ThriftSpan(AppendThriftSpan(nil, &span)); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package zipkin turns Zipkin's formats into spans, and spans into Zipkin's v2 JSON.
+// Package zipkin turns Zipkin's formats into spans, and spans into them.
 //
 // Sources: Zipkin's API definitions (zipkin2-api.yaml, zipkin-api.yaml, zipkin.proto, zipkinCore.thrift), its server, whose reading of v1
 // is followed here, and OpenTelemetry's "Zipkin" transformation page. What OpenTelemetry's model has no place for becomes an attribute with
