@@ -64,19 +64,22 @@ type Config struct {
 
 	// Known says which tenants there are. The batches of others go to the sink as they came, for it to refuse. Nil: all that are named.
 	Known func(tenant string) bool
-	// Hold counts bytes as held while a batch is processed, or refuses them; as receive.Bodies does. Nil: they are not counted.
-	Hold func(n int64) (release func(), err error)
+	// Hold counts bytes as held while a batch is processed, or refuses them; as receive.Bodies does. Nil: they are not counted. No batch
+	// counts for more than MostHeld, or it might never be let in; 0: however many they are.
+	Hold     func(n int64) (release func(), err error)
+	MostHeld int64
 	// Tap, if there is one, is shown each batch after it was stored, as it was stored. It must not change or keep it.
 	Tap func(ctx context.Context, b *trace.Batch)
 }
 
 // Chain runs steps on each batch in their order, and hands what is left to a sink.
 type Chain struct {
-	cfg   Config
-	next  Sink
-	log   *slog.Logger
-	quiet []limitedLog // one a step
-	part  sync.Pool    // *trace.Batch of those resources of a batch that a step is for
+	cfg    Config
+	next   Sink
+	log    *slog.Logger
+	weight int64        // times its bytes that a batch takes
+	quiet  []limitedLog // one a step
+	part   sync.Pool    // *trace.Batch of those resources of a batch that a step is for
 
 	dropped *prometheus.CounterVec
 	errors  *prometheus.CounterVec
@@ -85,7 +88,7 @@ type Chain struct {
 
 // New returns a chain in front of a sink.
 func New(next Sink, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Chain {
-	c := &Chain{cfg: cfg, next: next, log: log, quiet: make([]limitedLog, len(cfg.Steps))}
+	c := &Chain{cfg: cfg, next: next, log: log, weight: weight(cfg.Steps), quiet: make([]limitedLog, len(cfg.Steps))}
 	c.part.New = func() any { return new(trace.Batch) }
 	c.dropped = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "clew_process_dropped_spans_total", Help: "Spans that a processing step left out on purpose; they are acknowledged.",
@@ -104,8 +107,19 @@ func New(next Sink, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Ch
 	return c
 }
 
-// copies is how many times its bytes a batch may take while it is processed: it is read from one copy and written to another.
+// copies is how many times its bytes a batch may take while it is processed: it is read from one copy and written to another. A step
+// that takes more has a method Weight, which says how many times more.
 const copies = 2
+
+func weight(steps []Configured) int64 {
+	most := 0
+	for _, s := range steps {
+		if w, ok := s.Step.(interface{ Weight() int }); ok {
+			most = max(most, w.Weight())
+		}
+	}
+	return int64(copies + most)
+}
 
 // Append runs the steps on b and hands it to the sink. A batch of which all spans were dropped is done: there is nothing to store.
 func (c *Chain) Append(ctx context.Context, b *trace.Batch) error {
@@ -132,7 +146,11 @@ func (c *Chain) process(ctx context.Context, b *trace.Batch) error {
 		return nil
 	}
 	if c.cfg.Hold != nil {
-		release, err := c.cfg.Hold(copies * int64(len(b.Raw)))
+		n := c.weight * int64(len(b.Raw))
+		if c.cfg.MostHeld > 0 {
+			n = min(n, c.cfg.MostHeld)
+		}
+		release, err := c.cfg.Hold(n)
 		if err != nil {
 			return err
 		}
@@ -169,6 +187,7 @@ func (c *Chain) step(ctx context.Context, i int, b *trace.Batch) error {
 	if dropped := spans - len(b.Spans) - (b.Refused.Total() - refused); dropped > 0 {
 		c.dropped.WithLabelValues(s.Name, s.Reason, trace.TenantOf(ctx)).Add(float64(dropped))
 	} else if dropped < 0 {
+		_, _ = b.Keep(func(i int) bool { return i < len(b.Spans)+dropped })             // as many as came
 		return trace.Errorf(trace.Internal, "step %s added %d spans", s.Name, -dropped) // the books could not be kept otherwise
 	}
 	if err == nil || busy(err) {

@@ -37,6 +37,10 @@ type stepSpec interface {
 func stepKinds() map[string]stepKind {
 	return map[string]stepKind{
 		"filter":    {func() stepSpec { return &filterSpec{} }, "filtered", process.Ignore},
+		"limit":     {func() stepSpec { return &limitSpec{per: "service"} }, "limited", process.Ignore},
+		"redact":    {func() stepSpec { return &redactSpec{mask: "***"} }, "redacted", process.Propagate},
+		"rename":    {func() stepSpec { return newRenameSpec() }, "renamed", process.Ignore},
+		"resource":  {func() stepSpec { return &resourceSpec{} }, "changed", process.Ignore},
 		"sample":    {func() stepSpec { return newSampleSpec() }, "sampled_out", process.Ignore},
 		"transform": {func() stepSpec { return &transformSpec{} }, "filtered", process.Ignore},
 		"wasm":      {newWasmSpec, "module", process.Propagate},
@@ -233,7 +237,7 @@ func (c *config) processed(next receive.Sink, bodies *receive.Bodies, log *slog.
 	for _, t := range c.tenants {
 		known[t.name] = true
 	}
-	cfg := process.Config{Steps: c.chain, Known: func(name string) bool { return known[name] }, Hold: bodies.Hold}
+	cfg := process.Config{Steps: c.chain, Known: func(name string) bool { return known[name] }, Hold: bodies.Hold, MostHeld: c.heldBytes / 2}
 	return process.New(next, cfg, log, reg)
 }
 

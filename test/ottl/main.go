@@ -67,7 +67,6 @@ func run() error {
 	}
 	e := json.NewEncoder(file)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
 	return errors.Join(e.Encode(out), file.Close())
 }
 
