@@ -30,7 +30,7 @@ func (s *Shop) publish(ctx context.Context, order, user string) {
 	))
 	defer span.End()
 	m := message{headers: propagation.MapCarrier{}, order: order, user: user}
-	propagator().Inject(ctx, m.headers)
+	s.checkout.propagator.Inject(ctx, m.headers)
 	work(ctx, 2*time.Millisecond)
 	select {
 	case s.queue <- m:
@@ -50,7 +50,7 @@ func (s *Shop) deliver() {
 // mail begins a trace of its own, for a mail is no part of the customer's request, and links it to the one that published the message.
 func (s *Shop) mail(m message) {
 	me := s.email
-	cause := oteltrace.SpanContextFromContext(propagator().Extract(context.Background(), m.headers))
+	cause := oteltrace.SpanContextFromContext(me.propagator.Extract(context.Background(), m.headers))
 	ctx, span := me.tracer.Start(context.Background(), "process orders", oteltrace.WithSpanKind(oteltrace.SpanKindConsumer),
 		oteltrace.WithLinks(oteltrace.Link{SpanContext: cause, Attributes: []attribute.KeyValue{attribute.String("messaging.operation.name", "receive")}}),
 		oteltrace.WithAttributes(attribute.String("messaging.system", "demo-queue"), attribute.String("messaging.destination.name", "orders"),

@@ -17,7 +17,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
@@ -29,7 +28,7 @@ import (
 
 // service is what every service of the shop has: an SDK of its own, an address, and clients for the others.
 type service struct {
-	name     string
+	identity
 	provider *sdk.TracerProvider
 	tracer   oteltrace.Tracer
 	listener net.Listener
@@ -38,13 +37,15 @@ type service struct {
 	stop     func(context.Context) error // of the server; nil while there is none
 }
 
-// propagator carries W3C trace context and baggage, as most SDKs do.
-func propagator() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+// identity is who a service is, and how it says of which trace a request is.
+type identity struct {
+	name, version string
+	propagator    propagator
 }
 
 // open gives a service its SDK, which exports as configured, and a free port of this machine.
-func open(ctx context.Context, name, version string, cfg Config) (*service, error) {
+func open(ctx context.Context, who identity, cfg Config) (*service, error) {
+	name := who.name
 	connect := otlptracegrpc.WithInsecure()
 	if cfg.TLS != nil {
 		connect = otlptracegrpc.WithTLSCredentials(credentials.NewTLS(cfg.TLS))
@@ -55,17 +56,17 @@ func open(ctx context.Context, name, version string, cfg Config) (*service, erro
 	}
 	pod := fmt.Sprintf("%s-%08x-%05x", name, rand.Uint32(), rand.Uint32N(1<<20))
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion(), resource.WithAttributes(
-		attribute.String("service.name", name), attribute.String("service.namespace", "demo-shop"), attribute.String("service.version", version),
+		attribute.String("service.name", name), attribute.String("service.namespace", "demo-shop"), attribute.String("service.version", who.version),
 		attribute.String("service.instance.id", pod), attribute.String("host.name", pod), attribute.String("deployment.environment.name", "demo"),
 	))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("resource of %s: %w", name, err), exporter.Shutdown(ctx))
 	}
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter, sdk.WithBatchTimeout(500*time.Millisecond)), sdk.WithResource(res))
-	s := &service{name: name, provider: provider, tracer: provider.Tracer("demo-shop/" + name)}
+	s := &service{identity: who, provider: provider, tracer: provider.Tracer("demo-shop/" + name)}
 	s.client = &http.Client{Timeout: 10 * time.Second, Transport: otelhttp.NewTransport(
 		&http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second},
-		otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(propagator()))}
+		otelhttp.WithTracerProvider(provider), otelhttp.WithPropagators(who.propagator))}
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for %s: %w", name, err), provider.Shutdown(ctx))
 	}
@@ -77,7 +78,7 @@ func (s *service) address() string { return s.listener.Addr().String() }
 // serveHTTP starts an HTTP server; work counts it until it has stopped.
 func (s *service) serveHTTP(work *sync.WaitGroup, h http.Handler) {
 	server := &http.Server{
-		Handler:           otelhttp.NewHandler(h, s.name, otelhttp.WithTracerProvider(s.provider), otelhttp.WithPropagators(propagator())),
+		Handler:           otelhttp.NewHandler(h, s.name, otelhttp.WithTracerProvider(s.provider), otelhttp.WithPropagators(s.propagator)),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	s.stop = server.Shutdown
@@ -103,7 +104,7 @@ func (s *service) serveGRPC(work *sync.WaitGroup, rpc string, methods map[string
 			return structpb.NewStruct(out)
 		}})
 	}
-	server := grpc.NewServer(grpc.WaitForHandlers(true), grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(s.provider), otelgrpc.WithPropagators(propagator()))))
+	server := grpc.NewServer(grpc.WaitForHandlers(true), grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(s.provider), otelgrpc.WithPropagators(s.propagator))))
 	server.RegisterService(&desc, s)
 	s.stop = func(ctx context.Context) error {
 		defer context.AfterFunc(ctx, server.Stop)()
@@ -116,7 +117,7 @@ func (s *service) serveGRPC(work *sync.WaitGroup, rpc string, methods map[string
 // dial returns a connection to another service's gRPC server.
 func (s *service) dial(to *service) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient(to.address(), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler(otelgrpc.WithTracerProvider(s.provider), otelgrpc.WithPropagators(propagator()))))
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(otelgrpc.WithTracerProvider(s.provider), otelgrpc.WithPropagators(s.propagator))))
 	if err != nil {
 		return nil, fmt.Errorf("connect %s to %s: %w", s.name, to.name, err)
 	}

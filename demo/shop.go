@@ -23,11 +23,14 @@ type Config struct {
 
 	TLS     *tls.Config       // of connections to the endpoint; nil: plain text
 	Headers map[string]string // of each request there
+
+	// Propagation is a list of the formats in which requests say of which trace they are, as tracecontext.Parse takes it, or Mixed.
+	Propagation string
 }
 
 // Default returns the configuration of a small shop on an ordinary day.
 func Default() Config {
-	return Config{Endpoint: "127.0.0.1:4317", Rate: 2, SlowEvery: 10, FailEvery: 3}
+	return Config{Endpoint: "127.0.0.1:4317", Rate: 2, SlowEvery: 10, FailEvery: 3, Propagation: "tracecontext,baggage"}
 }
 
 // Validate says what is wrong with a setting.
@@ -38,7 +41,8 @@ func (c *Config) Validate() error {
 	case c.SlowEvery < 0 || c.FailEvery < 0:
 		return fmt.Errorf("slow every %d, fail every %d; want 0 or more", c.SlowEvery, c.FailEvery)
 	}
-	return nil
+	_, err := propagatorOf(c.Propagation, 0)
+	return err
 }
 
 // Shop is the running services.
@@ -61,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (*Shop, error) {
 		return nil, err
 	}
 	s := &Shop{cfg: cfg, queue: make(chan message, queueLen), carts: map[string][]string{}}
-	for _, m := range []struct {
+	for n, m := range []struct {
 		name, version string
 		at            **service
 	}{
@@ -75,7 +79,11 @@ func Start(ctx context.Context, cfg Config) (*Shop, error) {
 		{"recommendation", "2.3.5", &s.recommendation},
 		{"email", "1.2.2", &s.email},
 	} {
-		svc, err := open(ctx, m.name, m.version, cfg)
+		p, err := propagatorOf(cfg.Propagation, n)
+		if err != nil {
+			return nil, errors.Join(err, s.end(ctx))
+		}
+		svc, err := open(ctx, identity{m.name, m.version, p}, cfg)
 		if err != nil {
 			return nil, errors.Join(err, s.end(ctx))
 		}

@@ -76,10 +76,28 @@ func text(attrs []trace.Attr, key string) string {
 	return v.Text()
 }
 
+// TestShop visits the shop and looks at all that its traces should show.
 func TestShop(t *testing.T) {
+	engine := visited(t, demo.Default().Propagation, orders)
+	checkTraces(t, engine)
+}
+
+// TestMixed: the traces are as whole when each service writes headers in another format.
+func TestMixed(t *testing.T) {
+	engine := visited(t, demo.Mixed, 3)
+	checkOrders(t, engine, 3)
+}
+
+// orders is how many are placed so that some are paid, twice at least, at the processor of three that breaks every second time.
+const orders = 24
+
+// visited returns what a shop sent that was visited, with some orders.
+func visited(t *testing.T, propagation string, orders int) *query.Engine {
+	t.Helper()
 	endpoint, engine := backend(t)
 	before := runtime.NumGoroutine()
 	cfg := demo.Default()
+	cfg.Propagation = propagation
 	cfg.Endpoint, cfg.Rate, cfg.SlowEvery, cfg.FailEvery = endpoint, 0, 1, 2
 	shop, err := demo.Start(t.Context(), cfg)
 	if err != nil {
@@ -98,7 +116,7 @@ func TestShop(t *testing.T) {
 	visit("GET", "/")
 	visit("GET", "/product/spool-01")
 	visit("GET", "/product/there-is-none")
-	for range 12 { // one of three orders is paid at the processor that breaks
+	for range orders {
 		visit("POST", "/cart", "product", "spool-01")
 		visit("POST", "/cart", "product", "lamp-01")
 		visit("GET", "/cart")
@@ -111,7 +129,7 @@ func TestShop(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 	checkGoroutines(t, before)
-	checkTraces(t, engine)
+	return engine
 }
 
 // checkGoroutines waits until there are no more goroutines than before; the backend's own for its connections are gone by then, too.
@@ -167,11 +185,17 @@ func checkTraces(t *testing.T, engine *query.Engine) {
 			}
 		}
 	}
-	orders := find(t, engine, func(s *trace.Span) bool { return s.Name == "POST /checkout" && s.Parent.IsZero() })
-	if len(orders) != 12 {
-		t.Errorf("%d checkouts; want 12", len(orders))
+	checkOrders(t, engine, orders)
+}
+
+// checkOrders holds that each order is one trace without gaps.
+func checkOrders(t *testing.T, engine *query.Engine, want int) {
+	t.Helper()
+	all := find(t, engine, func(s *trace.Span) bool { return s.Name == "POST /checkout" && s.Parent.IsZero() })
+	if len(all) != want {
+		t.Errorf("%d checkouts; want %d", len(all), want)
 	}
-	for _, o := range orders {
+	for _, o := range all {
 		if tree := trace.Arrange(o.Spans); tree.Gaps > 0 || len(o.Spans) < 15 {
 			t.Errorf("a checkout has %d spans and %d gaps", len(o.Spans), tree.Gaps)
 		}
@@ -232,6 +256,7 @@ func TestRun(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for _, change := range []func(*demo.Config){
 		func(c *demo.Config) { c.Rate = -1 }, func(c *demo.Config) { c.SlowEvery = -1 }, func(c *demo.Config) { c.FailEvery = -1 },
+		func(c *demo.Config) { c.Propagation = "w3c" },
 	} {
 		cfg := demo.Default()
 		change(&cfg)

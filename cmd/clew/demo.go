@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/demo"
+	"github.com/clewtrace/clew/wire/tracecontext"
 )
 
 const demoExample = `Starts the backend and a small shop of nine services that talk HTTP and gRPC over loopback, and says what to look at.
@@ -18,6 +19,7 @@ that is deleted at the end, unless --data names one. Takes all settings of clew 
 
   clew demo
   clew demo --rate 20 --data ./demo-data
+  clew demo --propagation mixed                # every hop in another format: W3C, B3, Jaeger's, Linkerd's
 `
 
 // shopCloseTimeout is how long the shop may take to finish its requests and send its last spans.
@@ -28,9 +30,10 @@ func runDemo(ctx context.Context, args []string) error {
 	c.store.Dir, c.logLevel = "", "warn"
 	shop := demo.Default()
 	sender := &client{}
-	ss := append(c.settings(), &setting{key: "demo.rate", help: "page views a second in the shop", value: &rate{&shop.Rate}})
+	ss := append(c.settings(), &setting{key: "demo.rate", help: "page views a second in the shop", value: &rate{&shop.Rate}},
+		&setting{key: "demo.propagation", help: "formats in which the shop's requests say of which trace they are, of " + tracecontext.Names() + "; mixed: each service writes another", value: &text{&shop.Propagation}})
 	ss = append(append(ss, clientTLSSettings("demo.", &sender.tls)...), loginSettings("demo.", &sender.login)...)
-	printOnly, err := ss.load(invocation{"demo", demoExample, map[string]string{"data": "store.dir", "rate": "demo.rate"}, args, os.Environ()})
+	printOnly, err := ss.load(invocation{"demo", demoExample, map[string]string{"data": "store.dir", "rate": "demo.rate", "propagation": "demo.propagation"}, args, os.Environ()})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"insight":  {"trace"},
 	"api":      {"query", "insight", "wire", "trace"},
 	"load":     {"wire", "trace"},
-	"demo":     {},
+	"demo":     {"wire", "trace"},
 	"cmd":      {"access", "api", "demo", "forward", "insight", "load", "process", "query", "receive", "store", "trace", "ui", "wire"},
 	"internal": {"trace"}, // testkit makes traces
 	"build":    {},
