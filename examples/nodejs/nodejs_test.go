@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -70,8 +71,26 @@ func TestGuide(t *testing.T) {
 			})
 		})
 	}
-	// The guide's own lines run, but send Jaeger's Thrift over UDP, which nobody may be there to receive.
-	t.Run("guide.js", func(t *testing.T) { hello(t, start(t, "guide", "guide.js", "")) })
+}
+
+// TestGuideUnchanged runs the guide's own lines, which send Jaeger's Thrift: with the packages of its day, and with the last of those names. What
+// the exporter is told beside them is in the environment: where Clew is. Its port is always 6832, so it is an address of its own.
+func TestGuideUnchanged(t *testing.T) {
+	skipShort(t)
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	server := testkit.Start(t, "--listen.jaeger_binary", host+":6832")
+	for _, c := range []struct{ name, dir, service, env string }{
+		{"of its day, UDP", "guide-0.18", "your-service-name", "OTEL_EXPORTER_JAEGER_AGENT_HOST=" + host},
+		{"of its day, HTTP", "guide-0.18", "your-service-name", "OTEL_EXPORTER_JAEGER_ENDPOINT=" + server.URL("jaeger_http") + "/api/traces"},
+		{"the last, UDP", "guide", "unknown_service:node", "OTEL_EXPORTER_JAEGER_AGENT_HOST=" + host}, // they ignore the exporter's serviceName
+		{"the last, HTTP", "guide", "unknown_service:node", "OTEL_EXPORTER_JAEGER_ENDPOINT=" + server.URL("jaeger_http") + "/api/traces"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := time.Now().UnixNano()
+			hello(t, start(t, c.dir, "guide.js", c.env))
+			seek(t, server, url.Values{"service": {c.service}, "tag": {"hello.to=Clew"}, "from": {fmt.Sprint(before)}}, []string{" say hello <- "})
+		})
+	}
 }
 
 func skipShort(t *testing.T) {

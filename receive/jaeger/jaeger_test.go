@@ -3,6 +3,7 @@ package jaeger
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -276,7 +277,9 @@ func serveGRPC(t *testing.T, s *http.Server) *grpc.ClientConn {
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		_ = <-done
+		if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	c, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	if err != nil {
@@ -538,7 +541,9 @@ func TestReload(t *testing.T) {
 	go func() { done <- s.Watch(ctx, time.Millisecond) }()
 	defer func() {
 		cancel()
-		_ = <-done
+		if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	}()
 	await := func(what, service, answer, count string) {
 		t.Helper()

@@ -62,8 +62,15 @@ func trace(service string) *known {
 			{
 				Name: "root", Kind: "server", Start: at, Duration: 500, Follows: []string{},
 				Tags: []tag{
-					{"text", "string", "grüße, \"quoted\" <&>"}, {"empty", "string", ""}, {"yes", "bool", true}, {"no", "bool", false}, {"int", "int", 42},
-					{"negative", "int", -7}, {"large", "int", int64(1)<<53 - 1}, {"double", "double", 0.125}, {"bytes", "binary", []byte{0, 1, 0xfe, 0xff}},
+					{"text", "string", "grüße, \"quoted\" <&>"},
+					{"empty", "string", ""},
+					{"yes", "bool", true},
+					{"no", "bool", false},
+					{"int", "int", 42},
+					{"negative", "int", -7},
+					{"large", "int", int64(1)<<53 - 1},
+					{"double", "double", 0.125},
+					{"bytes", "binary", []byte{0, 1, 0xfe, 0xff}},
 				},
 				Logs: []log{
 					{at + 125, []tag{{"event", "string", "retry"}, {"attempt", "int", 2}, {"delayed", "bool", true}}},
