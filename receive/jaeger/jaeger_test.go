@@ -315,7 +315,18 @@ func TestGRPC(t *testing.T) {
 	if _, code := call("/jaeger.api_v2.QueryService/GetTrace", ""); code != codes.Unimplemented {
 		t.Errorf("another method: %v", code)
 	}
-	f.expect(t, `received_spans_total{protocol="jaeger/grpc"} 2`, `stored_spans_total{protocol="jaeger/grpc"} 1`,
+	c = serveGRPC(t, f.SamplingGRPC(10*time.Second))
+	if out, code := call(strategyMethod, "\x0a\x01s"); code != codes.OK || !strings.HasPrefix(out, "\x12\x09") {
+		t.Errorf("strategy on its own port: %v %q", code, out)
+	}
+	if _, code := call(strategyMethod, "\x0a\x05s"); code != codes.InvalidArgument {
+		t.Errorf("broken parameters: %v", code)
+	}
+	if _, code := call(postMethod, post); code != codes.Unimplemented {
+		t.Errorf("spans for the port of sampling: %v", code)
+	}
+	f.expect(t, `refused_requests_total{protocol="jaeger/sampling",reason="invalid"} 1`, `refused_requests_total{protocol="jaeger/sampling",reason="path"} 1`,
+		`received_spans_total{protocol="jaeger/grpc"} 2`, `stored_spans_total{protocol="jaeger/grpc"} 1`,
 		`refused_spans_total{protocol="jaeger/grpc",reason="busy"} 1`, `refused_requests_total{protocol="jaeger/grpc",reason="invalid"} 1`,
 		`refused_requests_total{protocol="jaeger/grpc",reason="path"} 1`)
 }
