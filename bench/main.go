@@ -29,14 +29,15 @@ type options struct {
 
 	grow     string        // sizes at which the store is measured as it grows, instead of all else
 	soak     time.Duration // how long the store is watched at a steady rate, instead of all else
+	forward  bool          // what forwarding costs, instead of all else
 	flames   bool          // draw where the CPU's time goes, instead of all else
 	pictures string        // folder for pictures
 	peer     peer          // another server, measured instead of all else
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "walk" { // this program as a server; see walk.go
-		if err := walkServer(); err != nil {
+	if len(os.Args) > 1 && (os.Args[1] == "walk" || os.Args[1] == "sink") { // this program as a server; see walk.go and forward.go
+		if err := map[string]func() error{"walk": walkServer, "sink": sinkServer}[os.Args[1]](); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -51,6 +52,7 @@ func main() {
 	flag.StringVar(&o.ask, "ask", "", "ask the questions of this data `folder` alone")
 	flag.StringVar(&o.grow, "grow", "", "store more and more spans of a month, and measure at these `sizes`, such as 1M,10M,100M")
 	flag.DurationVar(&o.soak, "soak", 0, "watch memory, goroutines and open files for this `time` at 20,000 spans/s")
+	flag.BoolVar(&o.forward, "forward", false, "measure what forwarding costs, by destination")
 	flag.BoolVar(&o.flames, "flames", false, "draw where the CPU's time goes while spans arrive, as flame graphs")
 	flag.StringVar(&o.pictures, "pictures", "docs/images", "`folder` that gets the pictures of -grow, -soak and -flames; empty: none")
 	o.peer.flags()
@@ -78,7 +80,7 @@ func run(ctx context.Context, o *options) error {
 	for _, other := range []struct {
 		wanted bool
 		run    func(context.Context, *options, string) error
-	}{{o.grow != "", grow}, {o.soak > 0, soak}, {o.flames, flames}, {o.peer.command != "", measurePeer}} {
+	}{{o.grow != "", grow}, {o.soak > 0, soak}, {o.flames, flames}, {o.forward, measureForward}, {o.peer.command != "", measurePeer}} {
 		if other.wanted {
 			return other.run(ctx, o, filepath.Join(dir, "data"))
 		}

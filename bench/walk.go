@@ -6,11 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
 	"os/exec"
 	"sync"
 
-	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -20,26 +18,7 @@ type walker struct {
 	address string
 }
 
-func startWalk() (*walker, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	w := &walker{cmd: exec.Command(self, "walk")}
-	w.cmd.SysProcAttr = testkit.Child()
-	out, err := w.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := fmt.Fscanln(out, &w.address); err != nil {
-		w.stop()
-		return nil, err
-	}
-	return w, nil
-}
+func startWalk() (*walker, error) { return startSelf("walk") }
 
 func (w *walker) stop() {
 	_ = w.cmd.Process.Kill()

@@ -206,6 +206,46 @@ func TestForwardRound(t *testing.T) {
 	})
 }
 
+// TestForwardTLS: a destination that wants to know who is there gets spans from those that it trusts, and if they trust it. Others keep them.
+func TestForwardTLS(t *testing.T) {
+	ours, others := testkit.NewAuthority(t, "ours"), testkit.NewAuthority(t, "others")
+	later := time.Now().Add(time.Hour)
+	server, right, wrong := ours.Issue("server", later), ours.Issue("forwarder", later), others.Issue("stranger", later)
+	last := testkit.Start(t, "--tls.cert_file", server.CertFile, "--tls.key_file", server.KeyFile, "--tls.client_ca_file", ours.CAFile,
+		"--tls.listeners", "{query: {enabled: false}, admin: {enabled: false}}")
+	for i, c := range []struct {
+		name  string
+		trust *testkit.Authority
+		pair  testkit.Pair
+		fails string
+	}{
+		{"right", ours, right, ""},
+		{"another client", ours, wrong, "unknown certificate authority"},
+		{"another server", others, right, "certificate signed by unknown authority"},
+	} {
+		for _, protocol := range []string{"otlp_grpc", "zipkin", "otlp_http", "jaeger_grpc", "jaeger_http"} {
+			if c.fails != "" && protocol != "otlp_grpc" && protocol != "zipkin" {
+				continue // they are connections like any
+			}
+			from := 1000*(i+1) + 100*len(protocol) + len(protocol[:1])*int(protocol[len(protocol)-1])
+			clew := testkit.Start(t, "--forward.to", fmt.Sprintf(`[{name: there, protocol: %s, endpoint: "https://%s", tls: {ca_file: %s, cert_file: %s, key_file: %s}}]`,
+				protocol, last.Address(protocol), c.trust.CAFile, c.pair.CertFile, c.pair.KeyFile))
+			if !sendTo(clew.URL("otlp_http"), from, 20) {
+				t.Fatal("not acknowledged")
+			}
+			if c.fails == "" {
+				eventually(t, protocol+" has come", func() bool { return len(spanIDs(t, last, from)) == 20 })
+			} else {
+				eventually(t, c.name+": "+protocol+" has failed", func() bool { return len(clew.Logged("cannot be sent now", c.fails)) > 0 })
+				if len(spanIDs(t, last, from)) > 0 || metric(t, clew, queued) != 20 {
+					t.Errorf("%s: %s came, or does not wait", c.name, protocol)
+				}
+			}
+			clew.Kill()
+		}
+	}
+}
+
 // TestForwardConfiguration: mistakes stop the start, and say where they are and what would be right.
 func TestForwardConfiguration(t *testing.T) {
 	for setting, want := range map[string]string{

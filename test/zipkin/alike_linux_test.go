@@ -39,6 +39,7 @@ func TestAlike(t *testing.T) {
 	t.Run("searches", func(t *testing.T) { d.searches(t) })
 	t.Run("dependencies", func(t *testing.T) { d.dependencies(t) })
 	t.Run("refusals", func(t *testing.T) { d.refusals(t) })
+	t.Run("forward", func(t *testing.T) { forwarded(t, peers[0]) })
 }
 
 // dialogue is what was sent to both, and when.

@@ -3,6 +3,7 @@ package jaeger
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -110,4 +111,9 @@ func durationOf(s *trace.Span) uint64 {
 }
 
 // validText returns a text as UTF-8: readers of Protocol Buffers refuse a whole message for a text that is not.
-func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func validText(s string) string {
+	if utf8.ValidString(s) { // in a fraction of the time
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
