@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -101,11 +102,7 @@ func batchOf(otlp []byte) *trace.Batch {
 func (s *target) got() map[trace.SpanID]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[trace.SpanID]int{}
-	for id, n := range s.spans {
-		out[id] = n
-	}
-	return out
+	return maps.Clone(s.spans)
 }
 
 // kept is a store that keeps nothing but a number, and fails when told to.
@@ -682,8 +679,17 @@ func TestMatches(t *testing.T) {
 		glob, text string
 		want       bool
 	}{
-		{"", "", true}, {"", "a", false}, {"*", "", true}, {"**", "ab", true}, {"a*b*c", "a-b-b-c", true}, {"a*b*c", "a-b-b-cd", false}, {"?", "", false},
-		{"?b", "ab", true}, {"*/x", "a/b/x", true}, {"[a]", "[a]", true}, {strings.Repeat("a*", 50) + "b", strings.Repeat("a", 10_000), false},
+		{"", "", true},
+		{"", "a", false},
+		{"*", "", true},
+		{"**", "ab", true},
+		{"a*b*c", "a-b-b-c", true},
+		{"a*b*c", "a-b-b-cd", false},
+		{"?", "", false},
+		{"?b", "ab", true},
+		{"*/x", "a/b/x", true},
+		{"[a]", "[a]", true},
+		{strings.Repeat("a*", 50) + "b", strings.Repeat("a", 10_000), false},
 	} {
 		if got := matches(c.glob, c.text); got != c.want {
 			t.Errorf("%.20q matches %.20q: %v", c.glob, c.text, got)

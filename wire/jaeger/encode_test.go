@@ -15,8 +15,8 @@ func TestThereAndBack(t *testing.T) {
 	spans := testkit.Sample()
 	text := func(s string) trace.Value { return trace.String(s) }
 	spans[0].Attrs = slices.DeleteFunc(spans[0].Attrs, func(a trace.Attr) bool { return a.Key == "broken" }) // see TestEncodeInvalidText
-	spans[0].Links = spans[0].Links[:1] // the other says that it is a child of a span of its trace: there, that one is its parent
-	slices.Reverse(spans[2].Attrs) // an error comes back as the last
+	spans[0].Links = spans[0].Links[:1]                                                                      // the other says that it is a child of a span of its trace: there, that one is its parent
+	slices.Reverse(spans[2].Attrs)                                                                           // an error comes back as the last
 	spans[3].Attrs = append(spans[3].Attrs, trace.Attr{Key: attrFlags, Value: trace.Int(3)}, trace.Attr{Key: attrWarnings, Value: trace.Array(text("w1"), text("w2"))})
 	for name, form := range map[string]struct {
 		write    func(b []byte, spans []trace.Span) []byte
