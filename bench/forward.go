@@ -40,8 +40,12 @@ func measureForward(ctx context.Context, o *options, dir string) error {
 	best := make([]forwarded, len(forwardRuns))
 	for round := range forwardRounds {
 		for i, settings := range forwardRuns {
+			to := ""
+			if settings != "" {
+				to = fmt.Sprintf(`[{name: sink, endpoint: "http://%s", %s}]`, sink.address, settings)
+			}
 			fmt.Fprintf(os.Stderr, "forward: round %d, %s\n", round+1, settings)
-			got, err := forwardOnce(ctx, o, filepath.Join(dir, fmt.Sprint(i)), settings, sink.address)
+			got, err := forwardOnce(ctx, o, filepath.Join(dir, fmt.Sprint(i)), to)
 			if err != nil {
 				return fmt.Errorf("%s: %w", settings, err)
 			}
@@ -72,21 +76,17 @@ type forwarded struct {
 // each returns the CPU time of a span, in µs.
 func (f *forwarded) each() float64 { return float64(f.cpu.Microseconds()) / float64(f.Accepted) }
 
-func forwardOnce(ctx context.Context, o *options, dir, settings, sink string) (got forwarded, err error) {
+func forwardOnce(ctx context.Context, o *options, dir, to string) (got forwarded, err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return got, err
 	}
-	flags := []string{"--log.level", "info"}
-	if settings != "" {
-		flags = append(flags, "--forward.to", fmt.Sprintf(`[{name: sink, endpoint: "http://%s", %s}]`, sink, settings))
-	}
-	s, err := testkit.Launch(o.clew, dir, flags...)
+	s, err := testkit.Launch(o.clew, dir, "--log.level", "info", "--forward.to", to)
 	if err != nil {
 		return got, err
 	}
 	defer s.Kill()
 	cfg := load.Default()
-	cfg.Endpoint, cfg.Protocol, cfg.Compression = s.Address("otlp_http"), "http", "none"
+	cfg.Endpoint, cfg.Protocol, cfg.Compression = s.Address("otlp_http"), "otlp/http", "none"
 	cfg.Rate, cfg.Spans, cfg.Connections = 0, o.spans, 4
 	if got.Report, err = sendAll(ctx, cfg); err != nil {
 		return got, err

@@ -260,21 +260,3 @@ func (f *Forwarder) Close(ctx context.Context) error {
 	work.Wait()
 	return errors.Join(errs...)
 }
-
-// Status is how a destination is doing.
-type Status struct {
-	Name, Protocol, Endpoint string
-	QueuedSpans, QueueBytes  int64
-	Oldest                   time.Duration // how long the oldest has been waiting
-	Failing                  bool          // the last request failed
-}
-
-// Destinations returns how each destination is doing.
-func (f *Forwarder) Destinations() []Status {
-	out := make([]Status, len(f.to))
-	for i, d := range f.to {
-		s := d.queue.state(time.Now())
-		out[i] = Status{d.Name, d.Protocol, d.Endpoint, s.spans, s.bytes, s.oldest, d.failing.Load() != 0}
-	}
-	return out
-}

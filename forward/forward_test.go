@@ -171,10 +171,7 @@ func (r *rig) flush(t testing.TB) {
 func (r *rig) settle(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		left := int64(0)
-		for _, d := range r.Destinations() {
-			left += d.QueuedSpans
-		}
+		left := r.waiting()
 		if left == 0 {
 			return
 		}
@@ -182,6 +179,14 @@ func (r *rig) settle(t testing.TB) {
 			t.Fatalf("%d spans are still in the queue", left)
 		}
 	}
+}
+
+// waiting returns the spans that wait or are being sent.
+func (r *rig) waiting() (spans int64) {
+	for _, d := range r.to {
+		spans += d.queue.state(time.Now()).spans
+	}
+	return spans
 }
 
 // count returns a counter's value; of several series the sum.
@@ -474,13 +479,7 @@ func TestStoreFirst(t *testing.T) {
 	if err := r.Close(canceled()); err != nil {
 		t.Error(err)
 	}
-	r.sums2(t, accepted)
-}
-
-// sums2 holds that all that was accepted is still in the queue.
-func (r *rig) sums2(t testing.TB, accepted int) {
-	t.Helper()
-	if left := r.Destinations()[0].QueuedSpans; left != int64(accepted) {
+	if left := r.waiting(); left != int64(accepted) {
 		t.Errorf("%d spans are left; want %d", left, accepted)
 	}
 }
