@@ -10,7 +10,8 @@ import (
 
 // Pattern finds what is sensitive in a text.
 type Pattern struct {
-	Name string
+	Name  string
+	needs traits // without which a text has no match
 	// find returns where the first match is that begins at from or later: -1 if there is none.
 	find func(text []byte, from int) (lo, hi int)
 }
@@ -44,7 +45,7 @@ func Regexp(text string) (Pattern, error) {
 	}
 	literal, _ := re.LiteralPrefix()
 	prefix := []byte(literal)
-	return Pattern{text, func(text []byte, from int) (lo, hi int) {
+	return Pattern{text, 0, func(text []byte, from int) (lo, hi int) {
 		if len(prefix) > 0 && !bytes.Contains(text[from:], prefix) {
 			return -1, -1
 		}
@@ -59,8 +60,46 @@ func Regexp(text string) (Pattern, error) {
 // builtin returns the patterns that are built in. They are written by hand: what is looked through is every text of every span.
 func builtin() []Pattern {
 	return []Pattern{
-		{"credit_card", creditCard}, {"email", email}, {"bearer_token", bearerToken}, {"jwt", jwt}, {"ipv4", ipv4}, {"url_password", urlPassword},
+		{"credit_card", hasCard, creditCard},
+		{"email", hasAt | hasDot, email},
+		{"bearer_token", hasSpace, bearerToken},
+		{"jwt", hasDot | hasJ, jwt},
+		{"ipv4", hasDot | hasFour, ipv4},
+		{"url_password", hasAt | hasColon, urlPassword},
 	}
+}
+
+// traits are what a text has: most have too little of it for most patterns, which one look at each byte shows.
+type traits uint8
+
+const (
+	hasAt traits = 1 << iota
+	hasDot
+	hasSpace
+	hasColon
+	hasJ
+	hasFour // four digits
+	hasCard // thirteen
+)
+
+// byteTraits has the traits that a byte gives a text.
+var byteTraits = [256]traits{'@': hasAt, '.': hasDot, ' ': hasSpace, ':': hasColon, 'J': hasJ}
+
+func traitsOf(text []byte) (t traits) {
+	digits := 0
+	for _, c := range text {
+		t |= byteTraits[c]
+		if isDigit(c) {
+			digits++
+		}
+	}
+	if digits >= 4 {
+		t |= hasFour
+	}
+	if digits >= 13 {
+		t |= hasCard
+	}
+	return t
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

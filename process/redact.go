@@ -265,11 +265,16 @@ func (r *Redactor) hitsValue(value []byte, rules uint64) bool {
 }
 
 func (r *Redactor) hitsText(text []byte, rules uint64) bool {
+	has := traitsOf(text)
 	for i := range r.cfg.Rules {
 		if rules&(1<<i) == 0 {
 			continue
 		}
-		for _, p := range r.cfg.Rules[i].Patterns {
+		for k := range r.cfg.Rules[i].Patterns {
+			p := &r.cfg.Rules[i].Patterns[k]
+			if has&p.needs != p.needs {
+				continue
+			}
 			if lo, _ := p.find(text, 0); lo >= 0 {
 				return true
 			}

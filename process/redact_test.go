@@ -65,6 +65,9 @@ func FuzzPatterns(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for _, p := range builtin() {
 			from := 0
+			if lo, _ := p.find(text, 0); lo >= 0 && traitsOf(text)&p.needs != p.needs {
+				t.Fatalf("%s is found in %q, which has not what it needs", p.Name, text)
+			}
 			for lo, hi := p.find(text, 0); lo >= 0; lo, hi = p.find(text, hi) {
 				if lo < from || hi <= lo || hi > len(text) {
 					t.Fatalf("%s in %q from %d: %d to %d", p.Name, text, from, lo, hi)

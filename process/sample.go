@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -199,12 +197,7 @@ const maxMembers = 32
 
 // appendState appends a tracestate with another threshold. Who changes a member puts it first; the last one makes room for a new one.
 func appendState(dst, state []byte, threshold uint64) []byte {
-	dst = append(dst, "ot=th:"...)
-	th := strings.TrimRight(pad(threshold), "0")
-	if th == "" {
-		th = "0"
-	}
-	dst = append(dst, th...)
+	dst = appendThreshold(append(dst, "ot=th:"...), threshold)
 	for rest := member(state, "ot"); len(rest) > 0; {
 		var m []byte
 		if m, rest, _ = bytes.Cut(rest, []byte{';'}); len(m) > 0 && !bytes.HasPrefix(m, []byte("th:")) {
@@ -222,10 +215,13 @@ func appendState(dst, state []byte, threshold uint64) []byte {
 	return dst
 }
 
-// pad returns a threshold with all its digits.
-func pad(t uint64) string {
-	s := strconv.FormatUint(t, 16)
-	return strings.Repeat("0", max(0, digits-len(s))) + s
+// appendThreshold appends a threshold's digits, without the zeros at their end.
+func appendThreshold(dst []byte, t uint64) []byte {
+	for n := 0; n < digits && (t != 0 || n == 0); n++ {
+		dst = append(dst, "0123456789abcdef"[t>>(randomBits-4)&0xf])
+		t = t << 4 & (never - 1)
+	}
+	return dst
 }
 
 // withState appends a span's body with a tracestate.
