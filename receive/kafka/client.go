@@ -160,5 +160,5 @@ func (l *logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	if level == kgo.LogLevelError {
 		at = slog.LevelError
 	}
-	l.log.Log(context.Background(), at, "Kafka's client says: "+msg, keyvals...)
+	l.log.Log(context.Background(), at, "a warning of Kafka's client", append([]any{"warning", msg}, keyvals...)...)
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -259,7 +260,7 @@ func (c *Consumer) deadLetters(ctx context.Context, all []poison) error {
 	for i, p := range all {
 		r := p.record
 		header := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
-		out[i] = &kgo.Record{Topic: c.cfg.DeadLetter, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: append(r.Headers[:len(r.Headers):len(r.Headers)],
+		out[i] = &kgo.Record{Topic: c.cfg.DeadLetter, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: append(slices.Clip(r.Headers),
 			header("clew-topic", r.Topic), header("clew-partition", strconv.Itoa(int(r.Partition))), header("clew-offset", strconv.FormatInt(r.Offset, 10)),
 			header("clew-reason", p.err.Kind.String()), header("clew-error", p.err.Msg))}
 	}

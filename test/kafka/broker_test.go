@@ -44,13 +44,13 @@ type broker struct {
 	done                      chan struct{}
 }
 
-var kafka *broker // of the package: a broker takes 10 s of CPU to start
+var shared *broker // of the package: a broker takes 10 s of CPU to start
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if kafka != nil {
-		kafka.stop(syscall.SIGKILL)
-		_ = os.RemoveAll(kafka.dir)
+	if shared != nil {
+		shared.stop(syscall.SIGKILL)
+		_ = os.RemoveAll(shared.dir)
 	}
 	os.Exit(code)
 }
@@ -61,20 +61,20 @@ func brokerOf(t *testing.T) *broker {
 	if testing.Short() {
 		t.Skip("starts a Kafka broker")
 	}
-	if kafka == nil {
+	if shared == nil {
 		testkit.Tool(t, "java", "a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)")
 		dir, err := os.MkdirTemp("", "clew-kafka-")
 		if err != nil {
 			t.Fatal(err)
 		}
-		kafka = &broker{dir: dir, jars: testkit.ClassPath(t, ".")}
-		for _, at := range []*string{&kafka.plain, &kafka.ssl, &kafka.login, &kafka.quorum} {
+		shared = &broker{dir: dir, jars: testkit.ClassPath(t, ".")}
+		for _, at := range []*string{&shared.plain, &shared.ssl, &shared.login, &shared.quorum} {
 			*at = freeAddress(t)
 		}
-		kafka.configure(t)
-		kafka.start(t)
+		shared.configure(t)
+		shared.start(t)
 	}
-	return kafka
+	return shared
 }
 
 func freeAddress(t *testing.T) string {

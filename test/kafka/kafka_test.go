@@ -180,8 +180,16 @@ func TestPoison(t *testing.T) {
 	inner := bytes.Clone(whole)
 	inner[bytes.LastIndex(inner, []byte("as it was sent"))-1] = 0x7f // a text that goes on beyond its span
 	records := []*kgo.Record{
-		good(1), {Topic: topic, Value: []byte("nonsense"), Key: []byte("k1")}, good(11), {Topic: topic, Value: whole[:len(whole)-3]}, {Topic: topic, Value: whole[3:]}, good(21),
-		{Topic: topic, Value: inner, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}, good(31), {Topic: topic, Value: encode(t, "otlp_proto", noID)}, good(41),
+		good(1),
+		{Topic: topic, Value: []byte("nonsense"), Key: []byte("k1")},
+		good(11),
+		{Topic: topic, Value: whole[:len(whole)-3]},
+		{Topic: topic, Value: whole[3:]},
+		good(21),
+		{Topic: topic, Value: inner, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}},
+		good(31),
+		{Topic: topic, Value: encode(t, "otlp_proto", noID)},
+		good(41),
 	}
 	produce(t, client, records...)
 	flags := append(b.flags("poison", topic+"=otlp_proto"), "--kafka.dead_letter", dead)
@@ -315,7 +323,7 @@ func TestSecure(t *testing.T) {
 			eventually(t, name, func() bool { return len(stored(t, s, traceID(t, 0))) == 10 })
 		} else {
 			eventually(t, name+" is counted", func() bool { return metric(t, s, `clew_kafka_errors_total{kind="connect"}`) > 0 })
-			eventually(t, name+" is told", func() bool { return len(s.Logged("Kafka's client says")) > 0 })
+			eventually(t, name+" is told", func() bool { return len(s.Logged("a warning of Kafka's client")) > 0 })
 			if got := stored(t, s, traceID(t, 0)); len(got) != 0 {
 				t.Errorf("%s: stored %v", name, got)
 			}

@@ -99,6 +99,11 @@ func (b *broker) flags(group string, topics ...string) []string {
 	return []string{"--kafka.brokers", b.plain, "--kafka.group", group, "--kafka.topics", "[" + strings.Join(list, ", ") + "]"}
 }
 
+type tag struct {
+	Key   string
+	Value any
+}
+
 // stored returns the span IDs of a trace, as numbers in order. A span that is there twice is in it twice.
 func stored(t *testing.T, s *testkit.Server, id trace.ID, header ...string) []int {
 	t.Helper()
@@ -119,10 +124,7 @@ func stored(t *testing.T, s *testkit.Server, id trace.ID, header ...string) []in
 			Spans []struct {
 				SpanID, OperationName string
 				StartTime             uint64
-				Tags                  []struct {
-					Key   string
-					Value any
-				}
+				Tags                  []tag
 			}
 			Processes map[string]struct{ ServiceName string }
 		}
@@ -142,13 +144,7 @@ func stored(t *testing.T, s *testkit.Server, id trace.ID, header ...string) []in
 			if err != nil {
 				t.Fatal(err)
 			}
-			whole := span.OperationName == "op" && span.StartTime == began/1000+n && slices.ContainsFunc(span.Tags, func(t struct {
-				Key   string
-				Value any
-			}) bool {
-				return t.Key == "text" && t.Value == "as it was sent"
-			})
-			if !whole {
+			if whole := span.OperationName == "op" && span.StartTime == began/1000+n && slices.Contains(span.Tags, tag{"text", "as it was sent"}); !whole {
 				t.Errorf("a span is %+v", span)
 			}
 			ids = append(ids, int(n))
@@ -180,14 +176,15 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // metric returns the value of a series, 0 if there is none.
 func metric(t *testing.T, s *testkit.Server, series string) float64 {
 	t.Helper()
-	for _, line := range metricLines(t, s, series+" ") {
-		v, err := strconv.ParseFloat(line[len(series)+1:], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
+	lines := metricLines(t, s, series+" ")
+	if len(lines) == 0 {
+		return 0
 	}
-	return 0
+	v, err := strconv.ParseFloat(lines[0][len(series)+1:], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // metricLines returns the lines of /metrics that begin with something.

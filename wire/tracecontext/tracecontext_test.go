@@ -127,8 +127,11 @@ func TestExtract(t *testing.T) {
 		{"jaeger", []string{"uber-trace-id: 0:" + hexSpan + ":0:1"}, Context{}},
 		{"jaeger", []string{"uber-trace-id: " + hexID + ":" + hexSpan + ":0:100"}, Context{}},
 		{"jaeger", []string{"jaeger-debug-id: find me"}, Context{Sampling: Debug, DebugID: "find me"}},
-		{"jaeger", []string{"uber-trace-id: " + hexID + ":" + hexSpan + ":0:1", "uberctx-User-Name: J%C3%BCrgen+B", "jaeger-baggage: a=1, b=x y,c"},
-			with(func(c *Context) { c.Baggage = "user-name=J%C3%BCrgen%20B,a=1,b=x%20y" })},
+		{
+			"jaeger",
+			[]string{"uber-trace-id: " + hexID + ":" + hexSpan + ":0:1", "uberctx-User-Name: J%C3%BCrgen+B", "jaeger-baggage: a=1, b=x y,c"},
+			with(func(c *Context) { c.Baggage = "user-name=J%C3%BCrgen%20B,a=1,b=x%20y" }),
+		},
 
 		{"l5d", []string{"l5d-ctx-trace: NEKbBLa79Hg0QpsEtrv0eDRCmwS2u/R4AAAAAAAAAAA="}, Context{TraceID: short, SpanID: root}},
 		{"l5d", []string{"l5d-ctx-trace: NEKbBLa79Hg0QpsEtrv0eDRCmwS2u/R4AAAAAAAAAAY="}, Context{TraceID: short, SpanID: root, Sampling: Sampled}},

@@ -1,0 +1,169 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/clewtrace/clew/receive"
+	"github.com/clewtrace/clew/store/spool"
+	"github.com/clewtrace/clew/trace"
+)
+
+func TestValidate(t *testing.T) {
+	good := func() Config {
+		c := Default()
+		c.Brokers, c.Topics = []string{"a:9092"}, []Topic{{"spans", "otlp_proto"}}
+		return c
+	}
+	for want, change := range map[string]func(*Config){
+		"":                                     func(*Config) {},
+		"brokers: is empty, but there are":     func(c *Config) { c.Brokers = nil },
+		"topics: is empty":                     func(c *Config) { c.Topics = nil },
+		`brokers: "a" has no port`:             func(c *Config) { c.Brokers = []string{"a"} },
+		"topics: topic 1 of the list has no":   func(c *Config) { c.Topics[0].Name = "" },
+		`topics: the format of spans is "otlp`: func(c *Config) { c.Topics[0].Format = "otlp" },
+		"topics: spans is there twice":         func(c *Config) { c.Topics = append(c.Topics, c.Topics[0]) },
+		"dead_letter: spans is read, too":      func(c *Config) { c.DeadLetter = "spans" },
+		"group: is empty":                      func(c *Config) { c.Group = "" },
+		`start: is "now"`:                      func(c *Config) { c.Start = "now" },
+		"fetch_bytes: is 1":                    func(c *Config) { c.FetchBytes = 1 },
+		"session_timeout: is 1ms":              func(c *Config) { c.SessionTimeout = time.Millisecond },
+		`sasl_mechanism: is "gssapi"`:          func(c *Config) { c.SASL = SASL{"gssapi", "u", "p"} },
+		`sasl_mechanism: is ""`:                func(c *Config) { c.SASL.User = "u" },
+		"sasl_user: is empty":                  func(c *Config) { c.SASL.Mechanism = "plain" },
+	} {
+		c := good()
+		change(&c)
+		if err := c.Validate(); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	if c := Default(); c.Validate() != nil || c.On() {
+		t.Error("the default is not off")
+	}
+}
+
+// span returns an OTLP message of one span, with a number as its ID.
+func span(n uint64) []byte {
+	s := trace.Span{
+		TraceID: trace.ID{1}, Name: "op", Start: uint64(time.Now().UnixNano()), Resource: &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String("s")}}},
+		Scope: &trace.Scope{},
+	}
+	s.End = s.Start + 1
+	binary.BigEndian.PutUint64(s.ID[:], n)
+	return trace.AppendTraces(nil, []trace.Span{s})
+}
+
+// TestPieces: a piece has one record at least, and is bounded in bytes and records.
+func TestPieces(t *testing.T) {
+	of := func(n, size int) (out []*kgo.Record) {
+		for range n {
+			out = append(out, &kgo.Record{Value: make([]byte, size)})
+		}
+		return out
+	}
+	for _, c := range []struct{ n, size, want int }{{1, 10 << 20, 1}, {3, 10 << 20, 1}, {3, 1 << 20, 2}, {100, 10, 100}, {20_000, 1, pieceRecords}, {10, 0, 10}} {
+		if got := pieceOf(of(c.n, c.size)); got != c.want {
+			t.Errorf("of %d records of %d bytes, %d are a piece; want %d", c.n, c.size, got, c.want)
+		}
+	}
+}
+
+// TestHalves: records of a piece that cannot be stored are found among the others, which are stored.
+func TestHalves(t *testing.T) {
+	cfg := spool.Default()
+	cfg.Dir = t.TempDir()
+	reg := prometheus.NewRegistry()
+	store, err := spool.Open(cfg, slog.New(slog.DiscardHandler), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	kc := Default()
+	kc.Brokers, kc.Topics = []string{"127.0.0.1:1"}, []Topic{{"spans", "otlp_proto"}}
+	meter := receive.NewMeter(reg)
+	c, err := Open(kc, Into{
+		Inlet:  receive.Inlet{Sink: store, Meter: meter, Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }},
+		Bodies: receive.NewBodies(64<<20, 256<<20), Log: slog.New(slog.DiscardHandler), Registry: reg,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.client.Close()
+	for _, broken := range [][]int64{nil, {0}, {99}, {0, 1, 50, 98}, {49, 50}} {
+		var records []*kgo.Record
+		for i := range int64(100) {
+			r := &kgo.Record{Topic: "spans", Offset: i, Value: span(uint64(i) + 1)}
+			for _, b := range broken {
+				if b == i {
+					r.Value[4] = 0xff // inside: what is around it is whole
+				}
+			}
+			records = append(records, r)
+		}
+		_, _, before := meter.Totals()
+		w := &writer{c: c}
+		if err := w.piece(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+		var poisoned []int64
+		for _, p := range w.poison {
+			poisoned = append(poisoned, p.record.Offset)
+		}
+		if d := cmp.Diff(broken, poisoned); d != "" {
+			t.Error(d)
+		}
+		if _, _, after := meter.Totals(); after-before != uint64(100-len(broken)) {
+			t.Errorf("%d spans are stored; want %d", after-before, 100-len(broken))
+		}
+	}
+}
+
+// FuzzFormats: whatever a record holds, it becomes OTLP behind what was there, or an error of a kind that is final.
+func FuzzFormats(f *testing.F) {
+	seeds := []string{
+		string(span(1)), `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01","spanId":"02"}]}]}]}`,
+		`[{"traceId":"a","id":"b","localEndpoint":{"serviceName":"s"}}]`, `[{"traceId":"a","id":"b","annotations":[{"value":"sr","endpoint":{"serviceName":"s"}}]}]`,
+		"\x0a\x10\x0a\x081234567\x08\x1a\x04abcd", "\x0c\x00\x00\x00\x01\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00", "\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00",
+	}
+	for i := range formats {
+		for _, s := range seeds {
+			f.Add(uint8(i), []byte(s))
+		}
+	}
+	f.Fuzz(func(t *testing.T, n uint8, value []byte) {
+		if len(value) == 0 {
+			return // is no record to read
+		}
+		format := formats[int(n)%len(formats)]
+		before := []byte("what was there")
+		out, err := format.append(before, input{value, time.Unix(1, 0), trace.DefaultLimits()})
+		if string(before) != "what was there" {
+			t.Errorf("%s overwrote what was there", format.name)
+		}
+		if err != nil {
+			if !final(err) {
+				t.Errorf("%s: %v is not final", format.name, err)
+			}
+			return
+		}
+		if !strings.HasPrefix(string(out), "what was there") {
+			t.Fatalf("%s lost what was there", format.name)
+		}
+		if len(out) > len(before)+8*len(value)+1<<10 {
+			t.Errorf("%s makes %d bytes of %d", format.name, len(out), len(value))
+		}
+		var b trace.Batch
+		if err := b.Index(out[len(before):], trace.DefaultLimits()); err != nil && !final(err) {
+			t.Errorf("%s: %v is not final", format.name, err)
+		}
+	})
+}
