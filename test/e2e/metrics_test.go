@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -107,12 +108,59 @@ func TestMetrics(t *testing.T) {
 	families["clew_kafka_lag_records"] = &family{
 		typ: "gauge", labels: map[string]bool{"topic": true, "partition": true}, help: "Records of a partition that the group has not committed yet; of the partitions that this member reads.",
 	}
+	secured := startSecured(t)
+	raw, more := scrape(t, secured)
+	for name, f := range more {
+		if families[name] == nil { // the store's have a tenant there
+			families[name] = f
+		}
+	}
+	for _, want := range []string{
+		`clew_auth_refused_total{listener="otlp_http",reason="no_credential"} 1`, `clew_tenant_stored_spans_total{tenant="a"} 5`, `clew_tenant_stored_spans_total{tenant="default"} 0`,
+		`clew_tls_reload_failures_total{listener="zipkin"} 0`,
+	} {
+		if !strings.Contains(string(raw), "\n"+want+"\n") {
+			t.Errorf("/metrics has no %s", want)
+		}
+	}
 	for _, name := range namedInCode(t) {
 		if families[name] == nil {
 			t.Errorf("%s is named in the code and not in /metrics", name)
 		}
 	}
 	document(t, families)
+}
+
+// startSecured starts a server with TLS at a port, credentials and tenants, of which it has let one in and refused another.
+func startSecured(t *testing.T) *testkit.Server {
+	t.Helper()
+	pair := testkit.NewAuthority(t, "ca").Issue("server", time.Now().Add(time.Hour))
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, []byte("collector 0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := testkit.Start(t, "--tenants.list", "a", "--auth.token_file", tokens, "--auth.except", "query,admin",
+		"--tls.listeners", fmt.Sprintf("{zipkin: {cert_file: %q, key_file: %q}}", pair.CertFile, pair.KeyFile))
+	for token, want := range map[string]int{"Bearer 0123456789abcdef": 200, "": 401} {
+		req, err := http.NewRequest(http.MethodPost, s.URL("otlp_http")+"/v1/traces", bytes.NewReader(batch(1, 5)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-protobuf")
+		req.Header.Set("X-Scope-OrgID", "a")
+		if token != "" {
+			req.Header.Set("Authorization", token)
+		}
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("with %q: %d; want %d", token, r.StatusCode, want)
+		}
+	}
+	return s
 }
 
 // namedInCode returns the metrics that the code names.
