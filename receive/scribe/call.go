@@ -18,6 +18,10 @@ type reply struct {
 	old bool // the call has the head of before Thrift's protocol had versions
 }
 
+// finagleProbe is the method by which Finagle asks on each connection whether calls may have a head of its own; what is no Finagle says
+// that it has no such method.
+const finagleProbe = "__can__finagle__trace__v3__"
+
 // The ResultCodes of scribe.
 const (
 	resultOK       = 0
@@ -47,6 +51,8 @@ func (c *conn) answer(ctx context.Context, in *call) (out []byte) {
 		return c.refuseCall(to, "undecodable", thrift.ProtocolError, r.Err())
 	case to.Type != thrift.Call && to.Type != thrift.Oneway:
 		return c.refuseCall(to, "undecodable", thrift.InvalidMessageType, trace.Errorf(trace.Invalid, "message of type %d; want a call", to.Type))
+	case string(to.Name) == finagleProbe:
+		return to.exception(thrift.UnknownMethod, "no")
 	case string(to.Name) != "Log":
 		return c.refuseCall(to, "method", thrift.UnknownMethod, trace.Errorf(trace.Invalid, "there is no method %.60q; scribe's is Log", to.Name))
 	case in.busy:

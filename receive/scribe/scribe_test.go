@@ -313,7 +313,9 @@ func TestRefusals(t *testing.T) {
 			s.counted(t, `clew_refused_requests_total{protocol="scribe",reason="`+counted+`"} 1`)
 		}
 	}
-	var other, reply thrift.Writer
+	var probe, other, reply thrift.Writer
+	probe.Message(thrift.Message{Type: thrift.Call, Name: []byte(finagleProbe), Seq: 8})
+	f(append(probe.Out, 0), "8 "+finagleProbe+" no (1)", "")
 	other.Message(thrift.Message{Type: thrift.Call, Name: []byte("getStatus"), Seq: 9})
 	reply.Message(thrift.Message{Type: thrift.Reply, Name: []byte("Log"), Seq: 10})
 	f(append(other.Out, 0), `9 getStatus there is no method "getStatus"; scribe's is Log (1)`, "method")
