@@ -32,6 +32,9 @@ type Forwarder struct {
 
 	closing chan struct{}
 	saver   sync.WaitGroup
+
+	running sync.RWMutex // held by each Append, and by Close when there are none
+	closed  bool
 }
 
 // Options are what a Forwarder works with.
@@ -137,6 +140,11 @@ func (f *Forwarder) save() {
 // if a queue is full whose senders are to wait. A queue that cannot be written drops the batch, is counted, and no concern of the sender's:
 // the batch is stored.
 func (f *Forwarder) Append(ctx context.Context, b *trace.Batch) error {
+	f.running.RLock()
+	defer f.running.RUnlock()
+	if f.closed { // its connection is cut off already, most likely
+		return &trace.Error{Kind: trace.Busy, Msg: "the server is stopping; send again later", After: time.Second}
+	}
 	o := origin{trace.TenantOf(ctx), viaOf(ctx)}
 	if o.via.round(f.id) {
 		for _, d := range f.to {
@@ -247,9 +255,12 @@ func (p *parcel) post() {
 	}
 }
 
-// Close sends what is left until ctx is done or a destination does not take it. The rest is sent after the next Open. Append must not be
-// called any more.
+// Close sends what is left until ctx is done or a destination does not take it. The rest is sent after the next Open. Append refuses what
+// comes from now on.
 func (f *Forwarder) Close(ctx context.Context) error {
+	f.running.Lock()
+	f.closed = true
+	f.running.Unlock()
 	close(f.closing)
 	f.saver.Wait()
 	errs := make([]error, len(f.to))

@@ -634,6 +634,36 @@ func TestDiskFails(t *testing.T) {
 	r.sums(t, map[string]int{droppedDisk: 10})
 }
 
+// TestClosed: what comes while a server stops is queued as a whole, or refused and not stored.
+func TestClosed(t *testing.T) {
+	there := newTarget(t)
+	r := start(t, t.TempDir(), quick(there.URL))
+	var senders sync.WaitGroup
+	for w := range 4 {
+		senders.Go(func() {
+			for i := 0; ; i++ {
+				err := r.Append(t.Context(), packed(spansFrom((w*10_000+i)*10, 10, "shop")...))
+				if trace.KindOf(err) == trace.Busy && err != nil {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for r.count(t, "clew_forward_queued_spans_total") < 200 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	senders.Wait()
+	if got := there.got(); len(got) != r.store.spans {
+		t.Errorf("%d spans came, %d are stored", len(got), r.store.spans)
+	}
+}
+
 // TestHeld: the memory of a batch's copies is asked for before they are made.
 func TestHeld(t *testing.T) {
 	there := newTarget(t)

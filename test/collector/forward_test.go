@@ -44,12 +44,11 @@ service:
 		t.Run(name, func(t *testing.T) {
 			spans := known(byte(0x80+i), name)
 			post(t, clew.URL("otlp_http"), spans)
+			replace := strings.NewReplacer()
 			if strings.HasPrefix(name, "zipkin") {
-				// The Collector's receiver makes all spans of a service those of one host, and leaves an error's message in the tag "error".
-				arrives(t, last, direct, spans, "h1", "h2", "no stock", "")
-				return
+				replace = zipkinLoses()
 			}
-			arrives(t, last, direct, spans)
+			arrives(t, last, direct, spans, replace)
 		})
 	}
 }

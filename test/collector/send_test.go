@@ -40,7 +40,7 @@ func TestExporters(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			spans := known(byte(i), "shop")
 			post(t, "http://"+ports[i], spans)
-			arrives(t, clew, direct, spans, e.lost...)
+			arrives(t, clew, direct, spans, strings.NewReplacer(e.lost...))
 		})
 	}
 }
@@ -62,5 +62,5 @@ service:
 `, port, clew.Address("jaeger_grpc")), port)
 	spans := known(0x40, "shop")
 	post(t, "http://"+port, spans)
-	arrives(t, clew, direct, spans)
+	arrives(t, clew, direct, spans, strings.NewReplacer())
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func forwarded(t *testing.T, zipkin *peer) {
 			sp := &spans[k]
 			sp.TraceID = trace.ID{0xf0, 15: byte(i + 1)}
 			sp.Start, sp.End = sp.Start+shift, sp.End+shift
-			sp.Resource = lower(sp.Resource)
+			sp.Resource, sp.Name = lower(sp.Resource), strings.ToLower(sp.Name) // as Zipkin keeps them
 		}
 		spans[0].Attrs = spans[0].Attrs[:3] // the rest of what it has is no text in Zipkin
 		r, err := http.Post(s.URL("otlp_http")+"/v1/traces", "application/x-protobuf", bytes.NewReader(trace.AppendTraces(nil, spans)))
