@@ -68,7 +68,7 @@ func scrape(t testing.TB, s *testkit.Server) ([]byte, map[string]*family) {
 func TestMetrics(t *testing.T) {
 	// Of Kafka there is all but a broker, which alone knows how far a group is behind.
 	s := testkit.Start(t, "--forward.to", `[{name: there, protocol: otlp_http, endpoint: "http://127.0.0.1:9"}]`, "--kafka.brokers", "127.0.0.1:1", "--kafka.topics", "[{name: spans, format: otlp_proto}]",
-		"--process.steps", "[{kind: rename}]")
+		"--process.steps", "[{kind: rename}, {kind: wasm, file: ../../process/wasm/testdata/normalise_sql.wasm}]")
 	good := batch(1, 3)
 	bad := bytes.Clone(good)
 	at := bytes.Index(bad, []byte{0x0a, 16, 1})
