@@ -87,12 +87,13 @@ func need(ctx context.Context) error {
 		{"java", "openjdk-17-jdk-headless", "the test of the Java SDK"},
 		{"mvn", "maven", "the test of the Java SDK"},
 		{chromium(), "chromium", "the browser's tests; $CLEW_CHROMIUM names another browser of its kind"},
+		{wasmRust(), "rustc cargo libstd-rust-dev-wasm32 lld", "the processor in Rust; without apt-get a module that was built before is tested"},
 	} {
-		if _, err := exec.LookPath(tool.command); err == nil {
+		if _, err := exec.LookPath(tool.command); err == nil || tool.command == "" {
 			continue
 		}
 		missing = append(missing, fmt.Sprintf("  %-10s for %s", filepath.Base(tool.command), tool.why))
-		packages = append(packages, tool.pkg)
+		packages = append(packages, strings.Fields(tool.pkg)...)
 	}
 	if len(missing) == 0 {
 		return nil
@@ -107,6 +108,15 @@ func need(ctx context.Context) error {
 		}
 		return quiet(ctx, call{env: env, name: "apt-get", args: append([]string{"install", "-y", "--no-install-recommends"}, packages...)})
 	})
+}
+
+// wasmRust is the compiler of Debian's packages, which has WebAssembly as a target; that of rustup has not until it is told. It is nothing that
+// other systems must have.
+func wasmRust() string {
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return ""
+	}
+	return "/usr/bin/rustc"
 }
 
 func chromium() string {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // maxTable is how many elements the tables of a module may have, together; each takes 8 bytes of Clew. Go's largest programs have some 50,000.
@@ -61,12 +62,28 @@ type hardener struct {
 	out    []byte
 	memory bool // there was a memory section
 	fuel   fuel // known from the global section on
+	rank   int  // of the section before
+}
+
+// rank is the place of a section among the others: each is there once, at most, and they are in order.
+func rank(id byte) int {
+	const order = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0c\x0a\x0b"
+	return strings.IndexByte(order, id) + 1
 }
 
 func (h *hardener) section(id byte, body []byte) (err error) {
+	if id != sectionCustom {
+		if rank(id) <= h.rank {
+			return errors.New("has a section twice, in the wrong place, or one that WebAssembly 2.0 does not know")
+		}
+		h.rank = rank(id)
+	}
+	if err := countTrue(id, body); err != nil {
+		return err
+	}
 	switch id {
 	case sectionCustom:
-		if name, ok := (&reader{body}).vector(); !ok || string(name) != "name" {
+		if body = functionNames(body); body == nil {
 			return nil
 		}
 	case sectionImport:

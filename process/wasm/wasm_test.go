@@ -289,6 +289,8 @@ func TestUnfit(t *testing.T) {
 	f("unknown WASI", "imports the function sock_listen of "+wasiName, assembly{imports: [][2]string{{wasiName, "sock_listen"}}}.bytes())
 	f("wrong type", "does not start", assembly{imports: [][2]string{{hostName, "log"}}}.bytes())
 	f("much memory", "needs 134217728 bytes of memory to begin with", assembly{pages: 2048}.bytes())
+	f("section twice", "has a section twice", appendVector(append(bytes.Clone(good), sectionGlobal), []byte{0}))
+	f("unknown section", "that WebAssembly 2.0 does not know", appendVector(append(bytes.Clone(good), 13), []byte{0}))
 	f("large table", "tables of more than", assembly{tables: vector(code(0x70, 0, uint64(maxTable+1)))}.bytes())
 	f("many locals", "more than 50000 local variables", assembly{locals: vector(code(uint64(1<<31), typeI64))}.bytes())
 	f("crash", "does not start", assembly{init: code(opUnreachable)}.bytes())

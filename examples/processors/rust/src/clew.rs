@@ -436,6 +436,7 @@ macro_rules! processor {
         pub extern "C" fn clew_abi_1() {}
 
         #[no_mangle]
+        #[allow(clippy::missing_safety_doc)] // Clew alone calls it
         pub unsafe extern "C" fn clew_alloc(size: usize) -> *mut u8 {
             let input = &mut *std::ptr::addr_of_mut!(INPUT);
             input.resize(size, 0);
@@ -443,6 +444,7 @@ macro_rules! processor {
         }
 
         #[no_mangle]
+        #[allow(clippy::missing_safety_doc)] // Clew alone calls it
         pub unsafe extern "C" fn clew_init(size: usize) -> u32 {
             let input = &*std::ptr::addr_of!(INPUT);
             match $crate::clew::Module::new(&input[..size]) {
@@ -458,6 +460,7 @@ macro_rules! processor {
         }
 
         #[no_mangle]
+        #[allow(clippy::missing_safety_doc)] // Clew alone calls it
         pub unsafe extern "C" fn clew_process(size: usize) -> u64 {
             let input = &*std::ptr::addr_of!(INPUT);
             match &mut *std::ptr::addr_of_mut!(MODULE) {
