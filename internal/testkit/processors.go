@@ -125,7 +125,7 @@ func sourcesOf(dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%s %d\n%s", name, len(raw), raw)
+		h.Write(fmt.Appendf(nil, "%s %d\n%s", name, len(raw), raw)) // a hash takes everything
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

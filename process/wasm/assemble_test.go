@@ -60,6 +60,7 @@ func code(parts ...any) (out []byte) {
 
 // The ends of clew_process: nothing changed; what was put in, or a number of bytes from its beginning on, is the result.
 func same() []byte { return code(opI64, int64(0)) }
+
 func returns(size ...any) []byte {
 	return code(opI64, int64(bufferAt), opI64, int64(32), opI64Shl, code(size...), opI64Or)
 }

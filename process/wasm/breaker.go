@@ -57,10 +57,3 @@ func (b *breaker) succeeded() bool {
 	b.failures, b.pause, b.trying = 0, 0, false
 	return paused
 }
-
-// paused reports whether the module is not called, or tried by one caller alone.
-func (b *breaker) paused() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.failures >= failuresInRow
-}

@@ -31,8 +31,10 @@ func rich() []trace.Span {
 		{shop, sql, "SELECT", []trace.Attr{{Key: "db.statement", Value: trace.String("SELECT 1 -- it's 'é'")}, {Key: "user", Value: trace.String("no address @ all")}}},
 		{other, sql, "SELECT", []trace.Attr{{Key: "db.statement", Value: trace.String("SELECT a2 FROM t")}}},
 		{other, sql, "UPDATE", []trace.Attr{
-			{Key: "list", Value: trace.Array(trace.String("x@example.com"), trace.Int(1))}, {Key: "db.query.text", Value: trace.String("UPDATE t SET a = 'x'' y', b=12.50")},
-			{Key: "map", Value: trace.Map(trace.Attr{Key: "k", Value: trace.Bytes([]byte{0, 255})})}, {Key: "empty"},
+			{Key: "list", Value: trace.Array(trace.String("x@example.com"), trace.Int(1))},
+			{Key: "db.query.text", Value: trace.String("UPDATE t SET a = 'x'' y', b=12.50")},
+			{Key: "map", Value: trace.Map(trace.Attr{Key: "k", Value: trace.Bytes([]byte{0, 255})})},
+			{Key: "empty"},
 		}},
 		{other, http, "GET /healthz", nil},
 	} {

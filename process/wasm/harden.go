@@ -157,7 +157,9 @@ func pinTables(body []byte) ([]byte, error) {
 	for ; n > 0 && ok; n-- {
 		var kind, limits byte
 		var least uint64
-		kind, ok = in.byte()
+		if kind, ok = in.byte(); !ok {
+			break
+		}
 		if kind != 0x70 && kind != 0x6f { // funcref, externref
 			return nil, errors.New("has a table of a kind that WebAssembly 2.0 does not know")
 		}

@@ -19,7 +19,7 @@ const (
 type moduleLog struct {
 	mu      sync.Mutex
 	log     *slog.Logger // nil until it is attached: what is said until then waits in early
-	early   []func(*slog.Logger)
+	early   []slog.Record
 	allowed float64 // lines that may be logged now
 	at      time.Time
 	left    int    // lines that were left out since the last one
@@ -34,22 +34,30 @@ func (l *moduleLog) attach(log *slog.Logger) {
 	early := l.early
 	l.log, l.early = log, nil
 	l.mu.Unlock()
-	for _, say := range early {
-		say(log)
+	for _, r := range early {
+		handle(log, r)
+	}
+}
+
+// handle logs a record, if its level is logged.
+func handle(log *slog.Logger, r slog.Record) {
+	if ctx := context.Background(); log.Enabled(ctx, r.Level) {
+		_ = log.Handler().Handle(ctx, r)
 	}
 }
 
 // important logs what is said seldom, and must not be left out.
 func (l *moduleLog) important(level slog.Level, msg string, args ...any) {
-	say := func(log *slog.Logger) { log.Log(context.Background(), level, msg, args...) }
+	r := slog.NewRecord(time.Now(), level, msg, 0)
+	r.Add(args...)
 	l.mu.Lock()
 	log := l.log
 	if log == nil {
-		l.early = append(l.early, say)
+		l.early = append(l.early, r)
 	}
 	l.mu.Unlock()
 	if log != nil {
-		say(log)
+		handle(log, r)
 	}
 }
 

@@ -38,7 +38,10 @@ func (r *reader) skipVector() bool {
 
 func (r *reader) functionType() bool { return r.skipByte() && r.skipVector() && r.skipVector() } // all types have one byte
 
-func (r *reader) global() bool { return r.skipByte() && r.skipByte() && r.expression() }
+func (r *reader) global() bool {
+	_, ok := r.take(2) // its type, and whether it is a variable
+	return ok && r.expression()
+}
 
 func (r *reader) export() bool { return r.skipVector() && r.skipByte() && r.skipNumber() }
 

@@ -31,8 +31,10 @@ func batchOf(t testing.TB, n int) *trace.Batch {
 			TraceID: trace.ID{1, 2, 3, byte(i >> 8), byte(i)}, ID: trace.SpanID{byte(i >> 8), byte(i), 1}, Name: "GET /users/{id}", Kind: trace.KindServer,
 			Start: 1e18, End: 1e18 + 5e6, Resource: res, Scope: scope,
 			Attrs: []trace.Attr{
-				{Key: "http.request.method", Value: trace.String("GET")}, {Key: "http.response.status_code", Value: trace.Int(200)},
-				{Key: "url.path", Value: trace.String(fmt.Sprintf("/users/%d", i))}, {Key: "server.address", Value: trace.String("shop.example")},
+				{Key: "http.request.method", Value: trace.String("GET")},
+				{Key: "http.response.status_code", Value: trace.Int(200)},
+				{Key: "url.path", Value: trace.String(fmt.Sprintf("/users/%d", i))},
+				{Key: "server.address", Value: trace.String("shop.example")},
 				{Key: "db.statement", Value: trace.String(fmt.Sprintf("SELECT * FROM users WHERE id = %d AND name = 'ann'", i))},
 				{Key: "user.email", Value: trace.String("ann@example.com")},
 			},
