@@ -44,15 +44,6 @@ func decoded(t testing.TB, b *trace.Batch) []trace.Span {
 	return spans
 }
 
-func names(t testing.TB, b *trace.Batch) (out []string) {
-	t.Helper()
-	for _, s := range decoded(t, b) {
-		out = append(out, s.Name)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // sink remembers what it was given.
 type sink struct {
 	names   []string

@@ -97,6 +97,9 @@ func (r *Redactor) of(key []byte) verdict {
 		return v
 	}
 	v := r.judge(bytes.ToLower(key))
+	if len(*r.keys.Load()) >= maxKeys {
+		return v
+	}
 	r.adding.Lock()
 	defer r.adding.Unlock()
 	if known := *r.keys.Load(); len(known) < maxKeys {

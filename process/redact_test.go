@@ -222,11 +222,16 @@ func plain(n int) []trace.Span {
 		s := span("shop", i)
 		s.Name, s.Resource, s.Scope, s.Kind = "GET /users", resource, scope, trace.KindServer
 		s.Attrs = []trace.Attr{
-			{Key: "http.request.method", Value: trace.String("GET")}, {Key: "url.path", Value: trace.String("/users")},
-			{Key: "url.full", Value: trace.String("https://shop.example/users?sort=name")}, {Key: "http.response.status_code", Value: trace.Int(200)},
+			{Key: "http.request.method", Value: trace.String("GET")},
+			{Key: "url.path", Value: trace.String("/users")},
+			{Key: "url.full", Value: trace.String("https://shop.example/users?sort=name")},
+			{Key: "http.response.status_code", Value: trace.Int(200)},
 			{Key: "user_agent.original", Value: trace.String("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")},
-			{Key: "server.address", Value: trace.String("shop.example")}, {Key: "server.port", Value: trace.Int(443)},
-			{Key: "network.protocol.version", Value: trace.String("1.1")}, {Key: "thread.name", Value: trace.String("http-nio-8080-exec-7")}, {Key: "cached", Value: trace.Bool(false)},
+			{Key: "server.address", Value: trace.String("shop.example")},
+			{Key: "server.port", Value: trace.Int(443)},
+			{Key: "network.protocol.version", Value: trace.String("1.1")},
+			{Key: "thread.name", Value: trace.String("http-nio-8080-exec-7")},
+			{Key: "cached", Value: trace.Bool(false)},
 		}
 		out[i] = s
 	}

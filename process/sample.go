@@ -113,7 +113,7 @@ func (s *Sampler) of(service, operation []byte) uint64 {
 func (s *Sampler) decide(id trace.ID, state []byte, want uint64) (out uint64, c trace.Change) {
 	random := binary.BigEndian.Uint64(id[8:]) & (never - 1)
 	before := uint64(0)
-	if ot := member(state, "ot"); ot != nil {
+	if ot := otMember(state); ot != nil {
 		if rv, ok := hexadecimal(subKey(ot, "rv")); ok && len(subKey(ot, "rv")) == digits {
 			random = rv
 		}
@@ -150,12 +150,12 @@ func traceState(b *trace.Batch, s *trace.SpanRef) (state []byte) {
 	return state
 }
 
-// member returns the value of a member of a tracestate: nil if there is none.
-func member(state []byte, key string) []byte {
+// otMember returns the value of the member ot of a tracestate: nil if there is none.
+func otMember(state []byte) []byte {
 	for len(state) > 0 {
 		var m []byte
 		m, state, _ = bytes.Cut(state, []byte{','})
-		if k, v, ok := bytes.Cut(bytes.Trim(m, " \t"), []byte{'='}); ok && string(k) == key {
+		if k, v, ok := bytes.Cut(bytes.Trim(m, " \t"), []byte{'='}); ok && string(k) == "ot" {
 			return v
 		}
 	}
@@ -198,7 +198,7 @@ const maxMembers = 32
 // appendState appends a tracestate with another threshold. Who changes a member puts it first; the last one makes room for a new one.
 func appendState(dst, state []byte, threshold uint64) []byte {
 	dst = appendThreshold(append(dst, "ot=th:"...), threshold)
-	for rest := member(state, "ot"); len(rest) > 0; {
+	for rest := otMember(state); len(rest) > 0; {
 		var m []byte
 		if m, rest, _ = bytes.Cut(rest, []byte{';'}); len(m) > 0 && !bytes.HasPrefix(m, []byte("th:")) {
 			dst = append(append(dst, ';'), m...)

@@ -108,8 +108,8 @@ func TestConsistent(t *testing.T) {
 				kept[percent]++
 			}
 			if ok && percent == 5 {
-				th, _ := hexadecimal(subKey(member([]byte(state), "ot"), "th"))
-				th <<= 4 * (digits - len(subKey(member([]byte(state), "ot"), "th")))
+				th, _ := hexadecimal(subKey(otMember([]byte(state)), "th"))
+				th <<= 4 * (digits - len(subKey(otMember([]byte(state)), "th")))
 				weight += never / float64(never-th)
 			}
 		}

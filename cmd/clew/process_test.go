@@ -118,7 +118,7 @@ func TestNoSteps(t *testing.T) {
 	if err := c.validate(); err != nil {
 		t.Fatal(err)
 	}
-	if next := (receive.Sink)(nowhere{}); c.processed(next, bodies, log, prometheus.NewRegistry()) != next {
+	if next := receive.Sink(nowhere{}); c.processed(next, bodies, log, prometheus.NewRegistry()) != next {
 		t.Error("a chain was put in")
 	}
 	if err := (&steps{&c.steps}).Set("[{kind: sample}]"); err != nil {

@@ -115,17 +115,17 @@ func newParser() (*parser, error) {
 
 // in has statements and conditions of a context parsed by p, and made a group by of.
 func in[K any](context string, p *ottl.Parser[K], of func(*rules[K]) *group) ottl.ParserCollectionOption[*group] {
-	named := func(r *rules[K]) (*group, error) {
+	named := func(r *rules[K]) *group {
 		g := of(r)
 		g.context = context
-		return g, nil
+		return g
 	}
 	return ottl.WithParserCollectionContext(context, p,
 		ottl.WithStatementConverter(func(_ *ottl.ParserCollection[*group], _ ottl.StatementsGetter, s []*ottl.Statement[K]) (*group, error) {
-			return named(&rules[K]{statements: s})
+			return named(&rules[K]{statements: s}), nil
 		}),
 		ottl.WithConditionConverter(func(_ *ottl.ParserCollection[*group], _ ottl.ConditionsGetter, c []*ottl.Condition[K]) (*group, error) {
-			return named(&rules[K]{conditions: c})
+			return named(&rules[K]{conditions: c}), nil
 		}))
 }
 
