@@ -16,25 +16,27 @@ import (
 // ingestRun is a way to send the load.
 type ingestRun struct {
 	name, protocol, compression string
-	walk                        bool // to the server that only reads and walks; see walk.go
+	walk                        bool    // to the server that only reads and walks; see walk.go
+	rate                        float64 // spans a second; 0: as fast as the server takes them
 }
 
 // ingestRuns come in the order of the table. Queries are asked of what the first one stored.
 var ingestRuns = []ingestRun{
-	{"OTLP/HTTP", "otlp/http", "none", false},
-	{"OTLP/HTTP, gzip", "otlp/http", "gzip", false},
-	{"OTLP/HTTP, zstd", "otlp/http", "zstd", false},
-	{"OTLP/gRPC", "otlp/grpc", "none", false},
-	{"OTLP/gRPC, gzip", "otlp/grpc", "gzip", false},
-	{"reading and indexing the bytes alone", "otlp/http", "none", true},
+	{name: "OTLP/HTTP", protocol: "otlp/http", compression: "none"},
+	{name: "OTLP/HTTP, gzip", protocol: "otlp/http", compression: "gzip"},
+	{name: "OTLP/HTTP, zstd", protocol: "otlp/http", compression: "zstd"},
+	{name: "OTLP/gRPC", protocol: "otlp/grpc", compression: "none"},
+	{name: "OTLP/gRPC, gzip", protocol: "otlp/grpc", compression: "gzip"},
+	{name: "reading and indexing the bytes alone", protocol: "otlp/http", compression: "none", walk: true},
 }
 
 // ingested is what a run cost the server.
 type ingested struct {
 	load.Report
-	cpu  time.Duration
-	peak int64
-	disk int64
+	stored int64 // as the server counts them: over UDP it alone knows
+	cpu    time.Duration
+	peak   int64
+	disk   int64
 }
 
 func ingestTable(ctx context.Context, o *options, dir string) (string, error) {
@@ -75,12 +77,14 @@ func (r ingestRun) measure(ctx context.Context, o *options, dir string) (*ingest
 		return nil, err
 	}
 	defer s.Kill()
-	address := map[string]string{"otlp/http": s.Address("otlp_http"), "otlp/grpc": s.Address("otlp_grpc")}[r.protocol]
 	got := &ingested{}
-	if got.Report, err = r.send(ctx, o, address); err != nil {
+	if got.Report, err = r.send(ctx, o, s.Address(load.Listener(r.protocol))); err != nil {
 		return nil, err
 	}
 	if err := settle(ctx, s.PID()); err != nil {
+		return nil, err
+	}
+	if got.stored, err = storedSpans(s); err != nil {
 		return nil, err
 	}
 	got.peak = memory(s.PID(), "VmHWM")
@@ -108,7 +112,7 @@ func (r ingestRun) measure(ctx context.Context, o *options, dir string) (*ingest
 func (r ingestRun) send(ctx context.Context, o *options, address string) (load.Report, error) {
 	cfg := load.Default()
 	cfg.Endpoint, cfg.Protocol, cfg.Compression = address, r.protocol, r.compression
-	cfg.Rate, cfg.Spans, cfg.Connections = 0, o.spans, 4
+	cfg.Rate, cfg.Spans, cfg.Connections = r.rate, o.spans, 4
 	return sendAll(ctx, cfg)
 }
 

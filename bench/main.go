@@ -25,6 +25,7 @@ type options struct {
 	write  string // the file whose table is replaced; empty: none
 	only   string // names of ingest runs contain this
 	memory bool   // also the steady run
+	each   int64  // spans to send over each protocol, instead of all else
 	ask    string // a data folder that is asked, instead of all else
 
 	grow     string        // sizes at which the store is measured as it grows, instead of all else
@@ -49,6 +50,7 @@ func main() {
 	flag.StringVar(&o.write, "write", "docs/performance.md", "`file` whose tables between the marks are replaced; empty: print alone")
 	flag.StringVar(&o.only, "only", "", "ingest runs whose name contains this `text` alone; implies -write=")
 	flag.BoolVar(&o.memory, "steady", true, "measure memory at a steady 20,000 spans/s, too")
+	flag.Int64Var(&o.each, "protocols", 0, "measure what a span costs over each protocol alone, with so many `spans` of each; 0: all else, too")
 	flag.StringVar(&o.ask, "ask", "", "ask the questions of this data `folder` alone")
 	flag.StringVar(&o.grow, "grow", "", "store more and more spans of a month, and measure at these `sizes`, such as 1M,10M,100M")
 	flag.DurationVar(&o.soak, "soak", 0, "watch memory, goroutines and open files for this `time` at 20,000 spans/s")
@@ -85,6 +87,9 @@ func run(ctx context.Context, o *options) error {
 			return other.run(ctx, o, filepath.Join(dir, "data"))
 		}
 	}
+	if o.each > 0 {
+		return protocolTable(ctx, o, dir)
+	}
 	var report strings.Builder
 	report.WriteString(machine())
 	ingest, err := ingestTable(ctx, o, dir)
@@ -110,24 +115,30 @@ func run(ctx context.Context, o *options) error {
 	if o.write == "" || o.only != "" {
 		return ctx.Err()
 	}
-	return errors.Join(ctx.Err(), replaceBetweenMarks(o.write, report.String()))
+	if err := errors.Join(ctx.Err(), replaceBetween(marks, o.write, report.String())); err != nil {
+		return err
+	}
+	o.each = protocolSpans
+	return protocolTable(ctx, o, dir)
 }
 
-// The tables in the document stand between these lines.
-const (
-	beginMark = "<!-- make bench writes from here -->"
-	endMark   = "<!-- to here -->"
+// between is the lines between which tables stand in the document.
+type between struct{ begin, end string }
+
+var (
+	marks         = between{"<!-- make bench writes from here -->", "<!-- to here -->"}
+	protocolMarks = between{"<!-- make bench writes protocols from here -->", "<!-- protocols to here -->"}
 )
 
-func replaceBetweenMarks(path, text string) error {
+func replaceBetween(m between, path, text string) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok1 := strings.Cut(string(raw), beginMark)
-	_, after, ok2 := strings.Cut(rest, endMark)
+	before, rest, ok1 := strings.Cut(string(raw), m.begin)
+	_, after, ok2 := strings.Cut(rest, m.end)
 	if !ok1 || !ok2 {
-		return fmt.Errorf("%s: the marks %q and %q are missing", path, beginMark, endMark)
+		return fmt.Errorf("%s: the marks %q and %q are missing", path, m.begin, m.end)
 	}
-	return os.WriteFile(path, []byte(before+beginMark+"\n\n"+text+"\n"+endMark+after), 0o644)
+	return os.WriteFile(path, []byte(before+m.begin+"\n\n"+text+"\n"+m.end+after), 0o644)
 }

@@ -34,6 +34,17 @@ type target struct {
 	cfg *Config
 }
 
+// bundle is how many times as many spans as a request has are made at once where requests are of one process each: those of some fifty come in turns.
+func (p *protocol) bundle() int {
+	switch {
+	case !p.process:
+		return 1
+	case p.most > 0: // or what is sent at once is more than a socket holds
+		return 4
+	}
+	return 16
+}
+
 // datagramSpans is how many spans a packet has: a client of Jaeger's fills up to 65,000 bytes, which few but large ones fill as well.
 const datagramSpans = 50
 
@@ -97,8 +108,26 @@ func inJaeger(encode func([]byte, []trace.Span) []byte) func([]trace.Span) []byt
 }
 
 func inZipkin(f zipkin.Format) func([]trace.Span) []byte {
-	return func(spans []trace.Span) []byte { return zipkin.Encode(f, spans) }
+	return func(spans []trace.Span) []byte {
+		stripped(spans)
+		return zipkin.Encode(f, spans)
+	}
 }
+
+// stripped leaves of resources and scopes what Zipkin's clients send: the service. Each span would have all else as its own tags.
+func stripped(spans []trace.Span) {
+	var last, bare *trace.Resource
+	for i := range spans {
+		s := &spans[i]
+		if s.Resource != last {
+			last = s.Resource
+			bare = &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String(last.Service())}}}
+		}
+		s.Resource, s.Scope = bare, &noScope
+	}
+}
+
+var noScope = trace.Scope{}
 
 // part is one request of what a generator made.
 type part struct {

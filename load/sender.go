@@ -121,15 +121,9 @@ type line struct {
 	gen      *Generator
 }
 
-// bundle is how many times as many spans are made at once as a request has, where requests are of one process each: those of some fifty come in turns.
-const bundle = 16
-
 // stream sends one request after the other, each as late as the rate asks for.
 func (s *Sender) stream(ctx, hard context.Context, l line) {
-	batch := s.cfg.Batch
-	if l.protocol.process {
-		batch *= bundle
-	}
+	batch := s.cfg.Batch * l.protocol.bundle()
 	if s.cfg.Rate > 0 {
 		// At a low rate a request has the spans of a second, not of minutes.
 		batch = max(1, min(batch, int(s.cfg.Rate)))

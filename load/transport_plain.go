@@ -117,6 +117,7 @@ func scribeCall(spans []trace.Span) []byte {
 	w.Struct()
 	w.Field(1<<8 | thrift.List)
 	w.List(thrift.Struct, len(spans))
+	stripped(spans)
 	var span, text []byte
 	for i := range spans {
 		span = zipkin.AppendThriftSpan(span[:0], &spans[i])

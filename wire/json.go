@@ -5,8 +5,10 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -185,23 +187,40 @@ func (r *JSON) Text() []byte {
 		return nil
 	}
 	r.at++
-	for i := r.at; i < len(r.b); i++ {
-		switch c := r.b[i]; {
-		case c == '"':
-			s := r.b[r.at:i]
-			r.at = i + 1
-			return s
-		case c == '\\':
-			return r.escaped(i)
-		case c < ' ':
-			r.at = i
-			r.Fail("control character in a string")
-			return nil
-		}
+	i := plain(r.b, r.at)
+	switch {
+	case i == len(r.b):
+	case r.b[i] == '"':
+		s := r.b[r.at:i]
+		r.at = i + 1
+		return s
+	case r.b[i] == '\\':
+		return r.escaped(i)
+	default:
+		r.at = i
+		r.Fail("control character in a string")
+		return nil
 	}
 	r.at = len(r.b)
 	r.Fail("string without an end")
 	return nil
+}
+
+// plain returns the index of the first byte from i on that is not simply a part of a string: a quote, a backslash, or a control character. It looks at eight
+// bytes at a time. A test for a byte below n, or for one that is 0, may be wrong about those above the first that is, but not about the first.
+func plain(b []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		if found := ((x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash) & tops; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
+		i++
+	}
+	return i
 }
 
 // escaped reads a string from its start, whose first backslash is at i.

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -108,4 +109,26 @@ func FuzzSkip(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPlain: eight bytes at a time, the end of a text is found where one byte at a time finds it.
+func TestPlain(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	special := []byte{'"', '\\', 0, 1, 0x1f, ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa0, 0xa2, 0xdc, 0xff}
+	for range 200_000 {
+		b := make([]byte, r.IntN(40))
+		for i := range b {
+			if b[i] = 'a'; r.IntN(8) == 0 {
+				b[i] = special[r.IntN(len(special))]
+			}
+		}
+		from := r.IntN(len(b) + 1)
+		want := from
+		for want < len(b) && b[want] != '"' && b[want] != '\\' && b[want] >= ' ' {
+			want++
+		}
+		if got := plain(b, from); got != want {
+			t.Fatalf("%q from %d: %d; want %d", b, from, got, want)
+		}
+	}
 }

@@ -35,7 +35,7 @@ func runLoad(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&cfg.Endpoint, "endpoint", "", "`host:port` or URL (default the protocol's port on 127.0.0.1)")
-	fs.StringVar(&cfg.Protocol, "protocol", cfg.Protocol, "`one` of "+strings.Join(load.Protocols(), ", "))
+	fs.StringVar(&cfg.Protocol, "protocol", cfg.Protocol, "`name` of the protocol: "+strings.Join(load.Protocols(), ", "))
 	fs.StringVar(&cfg.Compression, "compression", cfg.Compression, "`none`, gzip or zstd")
 	fs.Var((*spanRate)(&cfg.Rate), "rate", "spans a second, such as `20k`; 0 for as fast as possible")
 	fs.Var((*spanCount)(&cfg.Spans), "spans", "stop after about so many, such as `2M`; 0 for never")

@@ -172,12 +172,20 @@ func entry(r *thrift.Reader) (category, message []byte) {
 func appendBase64(dst, text []byte) []byte {
 	var bits uint32
 	n := 0
-	for _, c := range text {
-		v := digit(c)
-		if c == '=' {
+	for i := 0; i < len(text); i++ {
+		if n == 0 && i+4 <= len(text) { // mostly
+			a, b, c, d := digits[text[i]], digits[text[i+1]], digits[text[i+2]], digits[text[i+3]]
+			if (a | b | c | d) < none {
+				dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
+				i += 3
+				continue
+			}
+		}
+		v := digits[text[i]]
+		if text[i] == '=' {
 			break
 		}
-		if v < 0 {
+		if v == none {
 			continue
 		}
 		bits = bits<<6 | uint32(v)
@@ -189,22 +197,19 @@ func appendBase64(dst, text []byte) []byte {
 	return dst
 }
 
-// digit returns the value of a digit of base64, or -1.
-func digit(c byte) int {
-	switch {
-	case c >= 'A' && c <= 'Z':
-		return int(c - 'A')
-	case c >= 'a' && c <= 'z':
-		return int(c-'a') + 26
-	case c >= '0' && c <= '9':
-		return int(c-'0') + 52
-	case c == '+':
-		return 62
-	case c == '/':
-		return 63
+// none is the value of what is no digit of base64.
+const none = 0x80
+
+// digits are the values of the digits of base64.
+var digits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = none
 	}
-	return -1
-}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = byte(i)
+	}
+	return t
+}()
 
 // result returns the frame of an answer with a ResultCode, or nothing for a call that wants none.
 func (to *reply) result(code int32) []byte {
