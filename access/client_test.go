@@ -98,8 +98,8 @@ func TestClientMistakes(t *testing.T) {
 	for want, c := range map[string]ClientTLS{
 		"ca_file: open /nowhere/ca.pem: no such file":           {CAFile: "/nowhere/ca.pem"},
 		"ca_file: " + text + " has no certificate in PEM":       {CAFile: text},
-		"key_file: is empty, but there is a cert_file":          {CertFile: one.CertFile},
-		"cert_file: is empty, but there is a key_file":          {KeyFile: one.KeyFile},
+		"cert_file: there is no key_file beside it":             {CertFile: one.CertFile},
+		"key_file: there is no cert_file beside it":             {KeyFile: one.KeyFile},
 		"cert_file: " + text + " has no certificate in PEM":     {CertFile: text, KeyFile: one.KeyFile},
 		"do not go together: private key does not match public": {CertFile: one.CertFile, KeyFile: two.KeyFile},
 	} {

@@ -32,9 +32,9 @@ func readPair(certFile, keyFile string) (*tls.Certificate, error) {
 func bothOrNone(certFile, keyFile string) error {
 	switch {
 	case certFile == "" && keyFile != "":
-		return errors.New("cert_file: is empty, but there is a key_file; want both, or none")
+		return errors.New("key_file: there is no cert_file beside it; want both, or none")
 	case certFile != "" && keyFile == "":
-		return errors.New("key_file: is empty, but there is a cert_file; want both, or none")
+		return errors.New("cert_file: there is no key_file beside it; want both, or none")
 	}
 	return nil
 }

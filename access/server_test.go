@@ -219,8 +219,8 @@ func TestListenerMistakes(t *testing.T) {
 	broken := write(t, "broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 	_, s, _ := newSecured()
 	for want, c := range map[string]ServerTLS{
-		"key_file: is empty, but there is a cert_file; want both":   {CertFile: one.CertFile},
-		"cert_file: is empty, but there is a key_file; want both":   {KeyFile: one.KeyFile},
+		"cert_file: there is no key_file beside it; want both":      {CertFile: one.CertFile},
+		"key_file: there is no cert_file beside it; want both":      {KeyFile: one.KeyFile},
 		"client_ca_file: there is no cert_file and no key_file":     {ClientCAFile: a.CAFile},
 		"min_version: is \"1.1\"; want 1.2 or 1.3":                  {CertFile: one.CertFile, KeyFile: one.KeyFile, MinVersion: "1.1"},
 		"client_auth: is \"maybe\"; want require, optional or none": {CertFile: one.CertFile, KeyFile: one.KeyFile, ClientAuth: "maybe"},

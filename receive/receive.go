@@ -105,6 +105,16 @@ type Inlet struct {
 	Turns    *Turns                                 // nil: any number of requests is worked on at once
 }
 
+// Totals returns the spans received, refused and stored since the start: of the tenant in a context or, where there are none, of all
+// protocols.
+func (in *Inlet) Totals(ctx context.Context) (received, refused, stored uint64) {
+	whose, err := in.Tenants.of(ctx)
+	if whose == nil || err != nil { // who asks for a tenant that there is not is refused elsewhere
+		return in.Meter.Totals()
+	}
+	return whose.arrived.Load(), whose.refused.Load(), whose.kept.Load()
+}
+
 // Index indexes raw when it is its turn, counting spans that a limit refused. An error, of kind Invalid, TooLarge or Busy, is of the whole request.
 func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
 	return in.Convert(ctx, b, func() ([]byte, error) { return raw, nil })

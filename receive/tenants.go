@@ -35,6 +35,8 @@ type account struct {
 	owner *Tenants
 	held  atomic.Int64 // bytes of requests that are being received
 
+	arrived, refused, kept atomic.Uint64 // spans
+
 	mu           sync.Mutex
 	spans, bytes bucket
 }
@@ -140,6 +142,8 @@ func (a *account) written(b *trace.Batch, arrived, size int, err error) {
 		return
 	}
 	t := a.owner
+	a.arrived.Add(uint64(arrived))
+	a.refused.Add(uint64(b.Refused.Total()))
 	t.received.WithLabelValues(a.name).Add(float64(arrived))
 	t.bytes.WithLabelValues(a.name).Add(float64(size))
 	for r, count := range b.Refused.Count {
@@ -148,9 +152,11 @@ func (a *account) written(b *trace.Batch, arrived, size int, err error) {
 		}
 	}
 	if err != nil {
+		a.refused.Add(uint64(len(b.Spans)))
 		t.refused.WithLabelValues(a.name, busyReason(err)).Add(float64(len(b.Spans)))
 		return
 	}
+	a.kept.Add(uint64(len(b.Spans)))
 	t.stored.WithLabelValues(a.name).Add(float64(len(b.Spans)))
 }
 

@@ -149,6 +149,9 @@ func TestTenantCounts(t *testing.T) {
 	write("a", 0, true)
 	write("a", trace.Busy, false)
 	write("nobody", trace.UnknownTenant, false)
+	if received, refused, stored := in.Totals(as("a")); received != 6 || refused != 4 || stored != 2 {
+		t.Errorf("a's totals are %d, %d, %d", received, refused, stored)
+	}
 	want := `# HELP clew_tenant_received_spans_total Spans that arrived of a tenant: those stored and those refused.
 # TYPE clew_tenant_received_spans_total counter
 clew_tenant_received_spans_total{tenant="a"} 6

@@ -22,9 +22,9 @@ type Process struct {
 	Version   string
 	Started   time.Time
 	Listen    []Listener
-	Totals    func() (received, refused, stored uint64)
-	Deletions func() uint64                                              // grows when traces are deleted
-	Retention func(ctx context.Context) (age time.Duration, bytes int64) // of the tenant that asks
+	Totals    func(ctx context.Context) (received, refused, stored uint64) // of the tenant in ctx
+	Deletions func() uint64                                                // grows when traces are deleted
+	Retention func(ctx context.Context) (age time.Duration, bytes int64)   // of the tenant that asks
 }
 
 // Listener is a protocol and the address where it is spoken.
@@ -74,7 +74,7 @@ func (a *API) status(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	age, bytes := a.process.Retention(r.Context())
-	received, refused, stored := a.process.Totals()
+	received, refused, stored := a.process.Totals(r.Context())
 	type store struct {
 		Spans  int64  `json:"spans"`
 		Blocks int64  `json:"blocks"`

@@ -113,6 +113,9 @@ func (a *accessConfig) validate(ss settings, tenants []string) error {
 		if err := known("tls.listeners", l.name); err != nil {
 			return err
 		}
+		if l.name == "jaeger_compact" || l.name == "jaeger_binary" {
+			return fmt.Errorf("tls.listeners: %s is UDP, for which there is no TLS; want others", l.name)
+		}
 		t := a.of(listenPrefix + l.name)
 		if err := t.Validate(); err != nil {
 			return fmt.Errorf("tls.listeners: %s.%w", l.name, err)

@@ -138,7 +138,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	zipkinMux.HandleFunc("GET /health", health.Live)
 	apizipkin.Register(zipkinMux, gate, engine)
 	pageServer := newServer(c.pageHandler(gate, engine, apiclew.Process{
-		Version: versionText(), Started: started, Listen: l.described(), Totals: meter.Totals, Deletions: store.Deletions, Retention: store.Retention,
+		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention,
 	}), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
 

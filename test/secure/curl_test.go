@@ -114,7 +114,7 @@ func TestCommands(t *testing.T) {
 		{join(load, []string{"--endpoint", s.https("otlp_grpc"), "--cert-file", s.client.CertFile, "--key-file", s.client.KeyFile, "--tenant", "payments"}), 0, "refused   0"},
 		{join(http, []string{"--token-file", s.path("wrong")}), 1, "not known, or not right"},
 		{http, 1, "a credential is needed"},
-		{join(http, []string{"--key-file", s.client.KeyFile}), 2, "--cert-file: is empty, but there is a key_file"},
+		{join(http, []string{"--key-file", s.client.KeyFile}), 2, "--key-file: there is no cert_file beside it"},
 		{join(backup, alice, []string{"--tenant", "payments", kept}), 0, "backup "},
 		{join(backup, trust, []string{kept}), 1, "401 Unauthorized: a credential is needed"},
 		{join(backup, []string{kept}), 1, "certificate signed by unknown authority"},
