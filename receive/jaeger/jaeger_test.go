@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -412,8 +413,7 @@ func TestAgentFull(t *testing.T) {
 		time.Sleep(time.Millisecond) // so that the socket's buffer does not run over
 	}
 	dropped := func() int { return strings.Count(f.counts(), "queue_full") }
-	for deadline := time.Now().Add(20 * time.Second); dropped() == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-	}
+	await(t, "packets that find no room", func() bool { return dropped() > 0 })
 	close(gate)
 	stop()
 	stored := len(strings.Fields(f.sink.stored()))
@@ -426,7 +426,7 @@ func TestAgentFull(t *testing.T) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
 		for prefix, to := range map[string]*int{"received_packets": &read, `dropped_packets_total{protocol="jaeger/compact",reason="queue_full"`: &full, `dropped_packets_total{protocol="jaeger/compact",reason="socket_full"`: &socket} {
 			if strings.HasPrefix(name, prefix) {
-				*to = atoi(value)
+				*to, _ = strconv.Atoi(value)
 			}
 		}
 	}
@@ -435,11 +435,14 @@ func TestAgentFull(t *testing.T) {
 	}
 }
 
-func atoi(s string) (n int) {
-	for _, c := range s {
-		n = 10*n + int(c-'0')
+// await waits until something has happened, but not for ever.
+func await(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: did not happen", what)
+		}
 	}
-	return n
 }
 
 // TestClients: what clients say they lost is counted, from the second batch on.
