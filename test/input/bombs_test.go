@@ -46,7 +46,8 @@ func (b *bomb) body(t testing.TB) []byte {
 }
 
 func bombs() []bomb {
-	const otlpJSON, protobuf, size = "application/json", "application/x-protobuf", 63 << 20
+	const otlpJSON, protobuf, thrift, size = "application/json", "application/x-protobuf", "application/x-thrift", 63 << 20
+	const jaegerBatch = "\x0c\x00\x01\x0b\x00\x01\x00\x00\x00\x00\x00"
 	list := []bomb{
 		{name: "resources", contentType: otlpJSON, head: `{"resourceSpans":[`, fill: `{},`, size: size, tail: `{}]}`},
 		{name: "spans", contentType: otlpJSON, head: `{"resourceSpans":[{"scopeSpans":[{"spans":[`, fill: `{},`, size: size, tail: `{}]}]}]}`},
@@ -61,8 +62,19 @@ func bombs() []bomb {
 		{name: "Zipkin spans", port: "zipkin", contentType: otlpJSON, head: `[`, fill: `{"traceId":"1","id":"1"},`, size: size, tail: `{}]`},
 		{name: "Zipkin tags", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","tags":{`, fill: `"":"",`, size: size, tail: `"":""}}]`},
 		{name: "Zipkin nested", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","x":`, fill: `{"":`, size: size, tail: `]`},
+		// Of Jaeger's: a batch with an empty process, and then a list of 15 Mi spans, or one span with as many tags, that are not what they must be.
+		{name: "Jaeger spans", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x00\xf0\x00\x00", fill: "\x00", size: size, tail: "\x00"},
+		{name: "Jaeger bytes", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x7f\xff\xff\xff", fill: "\x00", size: size, tail: "\x00"},
+		{name: "Jaeger nested", port: "jaeger_http", contentType: thrift, fill: "\x0c\x00\x09", size: size, tail: "\x00"},
+		{name: "Jaeger text", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0b\x00\x05\xff\xff\xff\xff", fill: "x", size: size, tail: "\x00"},
+		{name: "Jaeger tags", port: "jaeger_http", contentType: thrift, head: "\x0c\x00\x01\x0b\x00\x01\x00\x00\x00\x00\x0f\x00\x02\x0c\x00\x38\x00\x00",
+			fill: "\x0b\x00\x01\x00\x00\x00\x00\x08\x00\x02\x00\x00\x00\x00\x00", size: size, tail: "\x00"},
 	}
 	for i := range list {
+		if list[i].port == "jaeger_http" {
+			list[i].path = "/api/traces"
+			continue
+		}
 		if list[i].path = "/v1/traces"; list[i].port == "zipkin" {
 			list[i].path = "/api/v2/spans"
 		}

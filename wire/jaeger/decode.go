@@ -231,6 +231,12 @@ func appendField(dst []byte, field byte, b []byte) []byte {
 
 // putAttr appends an attribute as a field.
 func putAttr(dst []byte, field byte, t *tag) []byte {
+	if k, v := len(t.key), len(t.str); t.typ == trace.TypeString && k > 0 && k+v < 120 { // most: all lengths have one byte
+		dst = append(dst, field, byte(k+v+6), 1<<3|2, byte(k))
+		dst = append(dst, t.key...)
+		dst = append(dst, 2<<3|2, byte(v+2), 1<<3|2, byte(v))
+		return append(dst, t.str...)
+	}
 	var size int
 	switch t.typ {
 	case trace.TypeString, trace.TypeBytes:

@@ -245,6 +245,12 @@ func (r *Reader) Double() float64 {
 
 // Bytes reads a string or a binary. The result is a part of what is read.
 func (r *Reader) Bytes() []byte {
+	if r.compact && r.err == nil && r.at < len(r.b) { // most have a length of one byte
+		if n := int(r.b[r.at]); n < 0x80 && n < len(r.b)-r.at {
+			r.at += 1 + n
+			return r.b[r.at-n : r.at]
+		}
+	}
 	if n := r.count(1, "string", "bytes"); n > 0 {
 		return r.take(n)
 	}

@@ -89,7 +89,7 @@ type client struct {
 	name      string
 	command   func(t *testing.T) *exec.Cmd
 	listeners map[string]string // by what it sends by
-	sampling  bool              // it can ask how to sample
+	sampling  []string          // listeners that it can ask how to sample
 	otel      bool              // it is OpenTelemetry's
 	change    func(s *span)     // how it says otherwise
 }
@@ -120,14 +120,14 @@ func noBytes(s *span) {
 func clients() []client {
 	return []client{
 		{
-			name: "node", command: node("client.js"), listeners: map[string]string{"udp": "jaeger_binary", "http": "jaeger_http"}, sampling: true, change: asDoubles,
+			name: "node", command: node("client.js"), listeners: map[string]string{"udp": "jaeger_binary", "http": "jaeger_http"}, sampling: []string{"sampling_http"}, change: asDoubles,
 		},
 		{
 			name: "node-otel", command: node("otel.js"), listeners: map[string]string{"udp": "jaeger_binary", "http": "jaeger_http"}, otel: true,
 			change: func(s *span) { asDoubles(s); noBytes(s) },
 		},
 		{
-			name: "python", command: python("python"), listeners: map[string]string{"udp": "jaeger_compact"}, sampling: true,
+			name: "python", command: python("python"), listeners: map[string]string{"udp": "jaeger_compact"}, sampling: []string{"sampling_http"},
 			change: func(s *span) {
 				for i := range s.Tags {
 					if t := &s.Tags[i]; t.kind == "binary" {
@@ -149,7 +149,7 @@ func clients() []client {
 			listeners: map[string]string{"udp": "jaeger_compact", "http": "jaeger_http", "grpc": "jaeger_grpc"},
 		},
 		{
-			name: "java", command: java, listeners: map[string]string{"udp": "jaeger_compact", "http": "jaeger_http"}, sampling: true,
+			name: "java", command: java("Client.java"), listeners: map[string]string{"udp": "jaeger_compact", "http": "jaeger_http"}, sampling: []string{"sampling_http"},
 			change: func(s *span) {
 				for i := range s.Tags {
 					if t := &s.Tags[i]; t.kind == "binary" {
@@ -158,7 +158,8 @@ func clients() []client {
 				}
 			},
 		},
-		{name: "go", command: goClient, listeners: map[string]string{"udp": "jaeger_compact", "http": "jaeger_http"}, sampling: true},
+		{name: "java-otel", command: java("Sampler.java"), sampling: []string{"sampling_grpc", "jaeger_grpc"}},
+		{name: "go", command: goClient, listeners: map[string]string{"udp": "jaeger_compact", "http": "jaeger_http"}, sampling: []string{"sampling_http"}},
 	}
 }
 
@@ -180,10 +181,13 @@ func python(dir string) func(t *testing.T) *exec.Cmd {
 	}
 }
 
-func java(t *testing.T) *exec.Cmd {
-	cmd := exec.Command(testkit.Tool(t, "java", "a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)"), "-Dfile.encoding=UTF-8", "-cp", testkit.ClassPath(t, "java"), "Client.java")
-	cmd.Dir = "java"
-	return cmd
+func java(source string) func(t *testing.T) *exec.Cmd {
+	return func(t *testing.T) *exec.Cmd {
+		java := testkit.Tool(t, "java", "a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)")
+		cmd := exec.Command(java, "-Dfile.encoding=UTF-8", "-cp", testkit.ClassPath(t, "java"), source)
+		cmd.Dir = "java"
+		return cmd
+	}
 }
 
 func goClient(t *testing.T) *exec.Cmd {
@@ -234,10 +238,10 @@ func TestClients(t *testing.T) {
 						compare(t, server, told.lines(&c, &sent, by), &sent)
 					})
 				}
-				if c.sampling {
-					t.Run("sampling", func(t *testing.T) {
+				for _, listener := range c.sampling {
+					t.Run(listener, func(t *testing.T) {
 						var got []decision
-						run(t, cmd, &got, "sampling", server.Address("sampling_http"), file(t, decisions))
+						run(t, cmd, &got, "sampling", server.Address(listener), file(t, decisions))
 						if diff := gocmp.Diff(decisions, got); diff != "" {
 							t.Errorf("sampled otherwise than told (-told +did):\n%s", diff)
 						}
