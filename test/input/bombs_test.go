@@ -62,7 +62,6 @@ func bombs() []bomb {
 		{name: "Zipkin spans", port: "zipkin", contentType: otlpJSON, head: `[`, fill: `{"traceId":"1","id":"1"},`, size: size, tail: `{}]`},
 		{name: "Zipkin tags", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","tags":{`, fill: `"":"",`, size: size, tail: `"":""}}]`},
 		{name: "Zipkin nested", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","x":`, fill: `{"":`, size: size, tail: `]`},
-		// Of Jaeger's: a batch with an empty process, and then a list of 15 Mi spans, or one span with as many tags, that are not what they must be.
 		{name: "Jaeger spans", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x00\xf0\x00\x00", fill: "\x00", size: size, tail: "\x00"},
 		{name: "Jaeger bytes", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x7f\xff\xff\xff", fill: "\x00", size: size, tail: "\x00"},
 		{name: "Jaeger nested", port: "jaeger_http", contentType: thrift, fill: "\x0c\x00\x09", size: size, tail: "\x00"},

@@ -79,7 +79,7 @@ func (d *Decoder) need(name string, seen, want uint) {
 func (d *Decoder) thriftBatch() {
 	r, seen := &d.r, uint(0)
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.Struct:
 			d.thriftProcess()
@@ -93,7 +93,9 @@ func (d *Decoder) thriftBatch() {
 			d.thriftStats()
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	d.need("Batch", seen, 1<<1|1<<2)
 }
@@ -118,7 +120,7 @@ func (d *Decoder) thriftStats() {
 func (d *Decoder) thriftProcess() {
 	r, seen := &d.r, uint(0)
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.String:
 			d.serviceName(r.Bytes())
@@ -129,7 +131,9 @@ func (d *Decoder) thriftProcess() {
 			}
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	d.need("Process", seen, 1<<1)
 }
@@ -139,7 +143,7 @@ func (d *Decoder) thriftSpan() {
 	r, s, seen := &d.r, &d.s, uint(0)
 	var low, high, id, parent int64
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.I64:
 			low = r.I64()
@@ -172,7 +176,9 @@ func (d *Decoder) thriftSpan() {
 			}
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	const all = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<7 | 1<<8 | 1<<9
 	if d.need("Span", seen, all); r.Err() != nil {
@@ -196,7 +202,7 @@ func (d *Decoder) thriftReference() {
 	var kind int32
 	var low, high, id int64
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.I32:
 			kind = r.I32()
@@ -208,7 +214,9 @@ func (d *Decoder) thriftReference() {
 			id = r.I64()
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	if d.need("SpanRef", seen, 1<<1|1<<2|1<<3|1<<4); r.Err() == nil {
 		ref := reference{trace: thriftID(high, low), childOf: kind == 0}
@@ -222,7 +230,7 @@ func (d *Decoder) thriftLog() {
 	r, seen := &d.r, uint(0)
 	var ns uint64
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.I64:
 			ns = nanoseconds(r.I64())
@@ -233,7 +241,9 @@ func (d *Decoder) thriftLog() {
 			}
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	d.need("Log", seen, 1<<1|1<<2)
 	d.endEvent(at, ns)
@@ -249,7 +259,7 @@ func (d *Decoder) thriftTag(t *tag) bool {
 	var long int64
 	*t = tag{}
 	for r.Struct(); r.Next(); {
-		seen |= 1 << (r.Field.ID() & 31)
+		field := r.Field.ID() & 31 // Field moves on
 		switch r.Field {
 		case 1<<8 | thrift.String:
 			t.key = r.Bytes()
@@ -267,7 +277,9 @@ func (d *Decoder) thriftTag(t *tag) bool {
 			data = r.Bytes()
 		default:
 			r.Skip()
+			continue
 		}
+		seen |= 1 << field
 	}
 	switch kind { // TagType
 	case 0:
