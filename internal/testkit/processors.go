@@ -12,21 +12,18 @@ import (
 	"testing"
 )
 
-// The worked examples of processors, built once for all tests of a process, as their README says.
-var (
-	goProcessor   = sync.OnceValues(buildGoProcessor)
-	rustProcessor = sync.OnceValues(buildRustProcessor)
-)
-
-// GoProcessor returns the path of the module that examples/processors/go/scrub is built to.
-func GoProcessor(t testing.TB) string {
+// GoProcessor returns the path of the module that an example in examples/processors/go is built to, as its README says.
+func GoProcessor(t testing.TB, name string) string {
 	t.Helper()
-	path, err := goProcessor()
+	path, err := buildGoProcessor(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+// rustProcessor builds it once for all tests of a process.
+var rustProcessor = sync.OnceValues(buildRustProcessor)
 
 // RustProcessor returns the path of the module that examples/processors/rust is built to. Without a Rust that has WebAssembly as a target it
 // is the one that is committed, made of the same sources; with $CLEW_UPDATE_RUST set, that is made anew.
@@ -42,14 +39,45 @@ func RustProcessor(t testing.TB) string {
 	return path
 }
 
-func buildGoProcessor() (string, error) {
+// RustTour returns the path of the module that the tour of the SDK in Rust is built to; "" if there is no Rust for it.
+func RustTour(t testing.TB) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cargo := cargoForWasm()
+	if cargo == "" {
+		return ""
+	}
+	release, err := buildRust(cargo, root, "--example", "tour")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(release, "examples", "tour.wasm")
+}
+
+// buildRust builds a part of the Rust examples, and returns the folder that the modules are in.
+func buildRust(cargo, root string, part ...string) (string, error) {
+	target := filepath.Join(root, "bin", "rust")
+	args := append([]string{"build", "--release", "--offline", "--locked", "--target", "wasm32-unknown-unknown", "--target-dir", target}, part...)
+	cmd := exec.Command(cargo, args...)
+	cmd.Dir = filepath.Join(root, "examples", "processors", "rust")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(cargo)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	}
+	return filepath.Join(target, "wasm32-unknown-unknown", "release"), nil
+}
+
+func buildGoProcessor(name string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(root, "bin", "scrub-test.wasm")
+	path := filepath.Join(root, "bin", name+"-test.wasm")
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", tmp, "./scrub")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", tmp, "./"+name)
 	cmd.Dir = filepath.Join(root, "examples", "processors", "go")
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -77,14 +105,11 @@ func buildRustProcessor() (string, error) {
 		}
 		return kept, nil
 	}
-	target := filepath.Join(root, "bin", "rust")
-	cmd := exec.Command(cargo, "build", "--release", "--offline", "--locked", "--target", "wasm32-unknown-unknown", "--target-dir", target)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(cargo)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	release, err := buildRust(cargo, root, "--lib")
+	if err != nil {
+		return "", err
 	}
-	path := filepath.Join(target, "wasm32-unknown-unknown", "release", "normalise_sql.wasm")
+	path := filepath.Join(release, "normalise_sql.wasm")
 	if os.Getenv("CLEW_UPDATE_RUST") == "" {
 		return path, nil
 	}

@@ -53,7 +53,7 @@ func rich() []trace.Span {
 func goExample(t *testing.T) *Processor {
 	t.Helper()
 	c := Default()
-	c.File, c.Config, c.Timeout = testkit.GoProcessor(t), "shop, payment", time.Minute
+	c.File, c.Config, c.Timeout = testkit.GoProcessor(t, "scrub"), "shop, payment", time.Minute
 	theGoExample.Do(func() { theGo, theGoErr = Open(context.Background(), c) })
 	if theGoErr != nil {
 		t.Fatal(theGoErr)
@@ -166,8 +166,8 @@ func BenchmarkProcess(b *testing.B) {
 	for _, c := range []struct{ name, file, config string }{
 		{"unchanged", assembly{}.file(b), ""},
 		{"copied", assembly{process: echo()}.file(b), ""},
-		{"go/unchanged", testkit.GoProcessor(b), "other"},
-		{"go/changed", testkit.GoProcessor(b), "shop"},
+		{"go/unchanged", testkit.GoProcessor(b, "scrub"), "other"},
+		{"go/changed", testkit.GoProcessor(b, "scrub"), "shop"},
 		{"rust/unchanged", testkit.RustProcessor(b), "no.such.key"},
 		{"rust/changed", testkit.RustProcessor(b), ""},
 	} {
@@ -198,7 +198,7 @@ func BenchmarkProcess(b *testing.B) {
 
 // BenchmarkStart is an instance's start, and what it takes of memory.
 func BenchmarkStart(b *testing.B) {
-	for _, c := range []struct{ name, file string }{{"go", testkit.GoProcessor(b)}, {"rust", testkit.RustProcessor(b)}} {
+	for _, c := range []struct{ name, file string }{{"go", testkit.GoProcessor(b, "scrub")}, {"rust", testkit.RustProcessor(b)}} {
 		p, _ := open(b, c.file, nil)
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
@@ -215,7 +215,7 @@ func BenchmarkStart(b *testing.B) {
 
 // BenchmarkLoad is the load and check of a module.
 func BenchmarkLoad(b *testing.B) {
-	for _, c := range []struct{ name, file string }{{"go", testkit.GoProcessor(b)}, {"rust", testkit.RustProcessor(b)}} {
+	for _, c := range []struct{ name, file string }{{"go", testkit.GoProcessor(b, "scrub")}, {"rust", testkit.RustProcessor(b)}} {
 		b.Run(c.name, func(b *testing.B) {
 			var used cpu
 			for b.Loop() {

@@ -56,7 +56,7 @@ process:
       name: sql
       file: %s
       timeout: 1m
-`, testkit.GoProcessor(t), testkit.RustProcessor(t)))
+`, testkit.GoProcessor(t, "scrub"), testkit.RustProcessor(t)))
 	ctx := t.Context()
 	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(s.Address("otlp_grpc")), otlptracegrpc.WithInsecure())
 	if err != nil {
