@@ -89,6 +89,10 @@ func (c *Calls) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
 	h["Date"], h["Content-Length"] = nil, nil // which gRPC does not use
+	if req.URL.Path == healthMethod {
+		c.health(req).write(w)
+		return
+	}
 	method, ok := c.Methods[req.URL.Path]
 	if !ok {
 		c.Meter.RefuseRequest(c.Protocol, c.Other)

@@ -132,7 +132,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer := otlpReceiver.GRPC(c.timeout)
-	httpServer := newServer(otlpReceiver.HTTP(), c.timeout, log)
+	httpServer := c.otlpHTTPServer(otlpReceiver, log)
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.HandleFunc("GET /health", health.Live)
@@ -229,6 +229,13 @@ func newServer(h http.Handler, timeout time.Duration, log *slog.Logger) *http.Se
 		Handler: h, ReadHeaderTimeout: min(10*time.Second, timeout), ReadTimeout: timeout, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// otlpHTTPServer returns the server of OTLP/HTTP, which the specification lets speak HTTP/2, too.
+func (c *config) otlpHTTPServer(r *otlp.Receiver, log *slog.Logger) *http.Server {
+	s := newServer(r.HTTP(), c.timeout, log)
+	receive.SpeakHTTP2(s)
+	return s
 }
 
 func serveHTTP(work *errgroup.Group, s *http.Server, l net.Listener) {

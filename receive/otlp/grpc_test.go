@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip" // for the client; it registers itself
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -577,4 +578,25 @@ func TestGRPCMessageText(t *testing.T) {
 			t.Errorf("%q came as %v", text, err)
 		}
 	}
+}
+
+// TestGRPCHealth: probes see that the service serves, also when it takes nothing because there is too much.
+func TestGRPCHealth(t *testing.T) {
+	f := newFixture()
+	conn, _ := f.serve(t)
+	release, err := f.bodies.Hold(8*maxBody - 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	client := grpc_health_v1.NewHealthClient(conn)
+	for service, want := range map[string]codes.Code{
+		"": codes.OK, "opentelemetry.proto.collector.trace.v1.TraceService": codes.OK, "opentelemetry": codes.NotFound, strings.Repeat("x", 2000): codes.Internal,
+	} {
+		a, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if status.Code(err) != want || want == codes.OK && a.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("%.60q: %v, %v; want %v", service, a, err, want)
+		}
+	}
+	f.expect(t, "health", map[string]string{})
 }

@@ -3,11 +3,14 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/load"
@@ -106,4 +109,34 @@ func counted(t *testing.T, s *testkit.Server) (n uint64) {
 		n += uint64(v)
 	}
 	return n
+}
+
+// TestHTTP2 sends OTLP/HTTP over HTTP/2 without TLS, in JSON with a charset, many requests at once over one connection.
+func TestHTTP2(t *testing.T) {
+	s := testkit.Start(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var work errgroup.Group
+	for i := range 20 {
+		work.Go(func() error {
+			body := fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"00000000000000aa","name":"h2","startTimeUnixNano":"%d"}]}]}]}`, i+1, time.Now().UnixNano())
+			a, err := client.Post(s.URL("otlp_http")+"/v1/traces", "application/json; charset=utf-8", strings.NewReader(body))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = a.Body.Close() }()
+			if a.StatusCode != http.StatusOK || a.ProtoMajor != 2 {
+				return fmt.Errorf("answered %s over %s", a.Status, a.Proto)
+			}
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := counted(t, s); n != 20 {
+		t.Errorf("%d spans are stored; want 20", n)
+	}
 }

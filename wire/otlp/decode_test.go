@@ -217,3 +217,23 @@ func BenchmarkAppendBinary(b *testing.B) {
 		})
 	}
 }
+
+// TestDecodeJSONNames: members are named as OTLP/JSON has it, and no others mean anything, such as protobuf's own names; of what comes twice the last counts.
+func TestDecodeJSONNames(t *testing.T) {
+	spans, err := decodeJSON(inSpan(`"name":"a","end_time_unix_nano":"9","trace_state":"x","endTimeUnixNano":2,"endTimeUnixNano":"3","name":"b","dropped_attributes_count":4,"NAME":"c"`))
+	if err != nil || len(spans) != 1 {
+		t.Fatalf("%v, %v", spans, err)
+	}
+	if s := spans[0]; s.Name != "b" || s.End != 3 || s.State != "" || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+	for in, want := range map[string]trace.Value{ // beyond what a double can tell apart
+		`{"intValue":9007199254740993}`: trace.Int(9007199254740993), `{"intValue":"9223372036854775807"}`: trace.Int(math.MaxInt64), `{"int_value":"1"}`: {},
+		`{"stringValue":"a","intValue":2}`: trace.Int(2), `{"doubleValue":"1.5"}`: trace.Double(1.5), `{"doubleValue":"Infinity"}`: trace.Double(math.Inf(1)), `{"doubleValue":1e400}`: trace.Double(math.Inf(1)),
+	} {
+		spans, err := decodeJSON(inSpan(`"attributes":[{"key":"k","value":` + in + `}]`))
+		if err != nil || len(spans) != 1 || !spans[0].Attrs[0].Value.Equal(want) {
+			t.Errorf("%s: %+v, %v; want %v", in, spans, err, want)
+		}
+	}
+}
