@@ -10,7 +10,7 @@ import (
 )
 
 // perResource reports whether a protocol's request is of one process.
-func perResource(protocol string) bool { return protocol == JaegerGRPC || protocol == JaegerHTTP }
+func perResource(protocol string) bool { return protocol == JaegerHTTP }
 
 // encode returns OTLP bytes as a protocol has them. With perResource they must be of one resource.
 func encode(protocol string, otlp []byte) ([]byte, error) {
@@ -80,13 +80,17 @@ func decode(b *trace.Batch) ([]trace.Span, error) {
 // decodeShared returns a batch's resources and scopes.
 func decodeShared(b *trace.Batch) ([]*trace.Resource, []*trace.Scope, error) {
 	resources, scopes := make([]*trace.Resource, len(b.Resources)), make([]*trace.Scope, len(b.Scopes))
+	same := map[string]*trace.Resource{} // batches that were sent apart, of one process
 	for i, ref := range b.Resources {
+		if resources[i] = same[string(b.Bytes(ref.Body))]; resources[i] != nil && resources[i].SchemaURL == string(b.Bytes(ref.SchemaURL)) {
+			continue
+		}
 		r, err := trace.DecodeResource(b.Bytes(ref.Body))
 		if err != nil {
 			return nil, nil, err
 		}
 		r.SchemaURL = string(b.Bytes(ref.SchemaURL))
-		resources[i] = r
+		resources[i], same[string(b.Bytes(ref.Body))] = r, r
 	}
 	for i, ref := range b.Scopes {
 		s, err := trace.DecodeScope(b.Bytes(ref.Body))

@@ -112,6 +112,16 @@ func (s *sieve) passes(b *trace.Batch, n int) bool {
 	return true
 }
 
+// count returns how many of the batch's spans pass. It costs less than to walk the batch for none.
+func (s *sieve) count(b *trace.Batch) (n int) {
+	for i := range b.Spans {
+		if s.passes(b, i) {
+			n++
+		}
+	}
+	return n
+}
+
 // sampled decides as OpenTelemetry's consistent probability sampling does: by the last 56 bits of the trace ID, which W3C's Trace Context
 // wants random, against the share of them that is to be rejected.
 func (s *sieve) sampled(id trace.ID) bool {

@@ -213,6 +213,12 @@ func (p *parcel) pack(o *origin, b *trace.Batch) error {
 	if err := s.begin(b); err != nil {
 		return err
 	}
+	switch n := s.count(b); {
+	case n == 0:
+		return nil
+	case n == len(b.Spans) && int64(len(b.Raw)) <= p.BatchBytes:
+		return add(b.Raw, n)
+	}
 	split := splitter{max: int(p.BatchBytes), keep: func(n int) bool { return s.passes(b, n) }, emit: add}
 	return split.split(b.Raw)
 }

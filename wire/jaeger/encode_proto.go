@@ -10,24 +10,43 @@ import (
 )
 
 // protoWriter appends messages of Jaeger's model.proto (jaeger-idl, proto/api_v2/model.proto). Fields with their zero value are left out.
-type protoWriter struct{ out []byte }
+type protoWriter struct {
+	out       []byte
+	processes map[*trace.Resource][]byte // bodies
+}
 
-// AppendPostSpans appends a PostSpansRequest, as jaeger.api_v2.CollectorService takes it, of spans that share the first one's resource.
+// AppendPostSpans appends a PostSpansRequest, as jaeger.api_v2.CollectorService takes it. The batch has the first span's process; spans of other
+// resources have their own.
 func AppendPostSpans(b []byte, spans []trace.Span) []byte {
-	w := protoWriter{b}
 	if len(spans) == 0 {
 		return b
 	}
+	w := protoWriter{out: b, processes: map[*trace.Resource][]byte{}}
 	w.message(1, func() { // batch
 		for i := range spans {
-			w.message(1, func() { w.span(&spans[i]) })
+			w.message(1, func() {
+				w.span(&spans[i])
+				if r := spans[i].Resource; r != spans[0].Resource {
+					w.bytes(10, w.process(r))
+				}
+			})
 		}
-		w.message(2, func() {
-			w.text(1, spans[0].Service())
-			eachProcessTag(spans[0].Resource, func(key string, v trace.Value) { w.message(2, func() { w.keyValue(key, v) }) })
-		})
+		w.bytes(2, w.process(spans[0].Resource))
 	})
 	return w.out
+}
+
+// process returns the body of the Process that a resource is.
+func (w *protoWriter) process(r *trace.Resource) []byte {
+	body, ok := w.processes[r]
+	if !ok {
+		p := protoWriter{}
+		p.text(1, r.Service())
+		eachProcessTag(r, func(key string, v trace.Value) { p.message(2, func() { p.keyValue(key, v) }) })
+		body = p.out
+		w.processes[r] = body
+	}
+	return body
 }
 
 func (w *protoWriter) span(s *trace.Span) {

@@ -56,6 +56,18 @@ func TestThereAndBack(t *testing.T) {
 			t.Errorf("%s: %s\nwant %s", name, back, want)
 		}
 	}
+	d := Decoder{Limit: 1 << 20}
+	otlp, err := d.AppendPost(nil, AppendPostSpans(nil, spans)) // all at once: a span may have a process of its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b trace.Batch
+	if err := b.Index(otlp, trace.DefaultLimits()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Decode(); err != nil || string(encoded(got, true)) != string(encoded(spans, true)) {
+		t.Errorf("together: %s, %v\nwant %s", encoded(got, true), err, encoded(spans, true))
+	}
 	if AppendPostSpans(nil, nil) != nil || AppendThriftBatch(nil, nil) != nil {
 		t.Error("no spans are something")
 	}
