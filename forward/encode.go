@@ -32,7 +32,7 @@ func encode(protocol string, otlp []byte) ([]byte, error) {
 	case JaegerHTTP:
 		return jaeger.AppendThriftBatch(out, spans), nil
 	}
-	return zipkin.EncodeSpans(spans), nil
+	return zipkin.AppendSpans(out, spans), nil
 }
 
 // decode returns a batch's spans as trace.Batch.Decode does, at a fifth of its cost: their texts are parts of one, and their attributes lie in one slice.

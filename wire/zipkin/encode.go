@@ -41,6 +41,10 @@ type jsonAnnotation struct {
 	Value     string `json:"value"`
 }
 
+func (a jsonAnnotation) compare(b jsonAnnotation) int {
+	return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), cmp.Compare(a.Value, b.Value))
+}
+
 // EncodeTrace returns a trace's spans as a list in Zipkin's v2 JSON, in order of their start.
 func EncodeTrace(t *trace.Trace) json.RawMessage {
 	order := make([]*trace.Span, len(t.Spans))
@@ -56,9 +60,6 @@ func EncodeTrace(t *trace.Trace) json.RawMessage {
 	}
 	return marshal(out)
 }
-
-// EncodeSpans returns spans as a list in Zipkin's v2 JSON, in their order.
-func EncodeSpans(spans []trace.Span) []byte { return Encode(JSONV2, spans) }
 
 // Encode returns spans as a list in a format, in their order.
 func Encode(f Format, spans []trace.Span) []byte {
@@ -124,9 +125,7 @@ func encode(s *trace.Span) jsonSpan {
 		}
 		z.Annotations = append(z.Annotations, jsonAnnotation{at, eventText(e)})
 	}
-	slices.SortFunc(z.Annotations, func(a, b jsonAnnotation) int {
-		return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), cmp.Compare(a.Value, b.Value))
-	})
+	slices.SortFunc(z.Annotations, jsonAnnotation.compare)
 	z.Annotations = slices.Compact(z.Annotations)
 	if *z.Local == (jsonEndpoint{}) {
 		z.Local = nil

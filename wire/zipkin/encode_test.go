@@ -3,6 +3,7 @@ package zipkin
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -43,12 +44,43 @@ func TestZipkinGo(t *testing.T) {
 	}
 }
 
+// TestAppendSpans: the list is what EncodeTrace makes of each span.
+func TestAppendSpans(t *testing.T) {
+	spans := testkit.Sample()
+	text := func(k, v string) trace.Attr { return trace.Attr{Key: k, Value: trace.String(v)} }
+	odd := spans[1]
+	odd.Resource = &trace.Resource{Attrs: []trace.Attr{text("a", "1"), text("error", "of the resource"), text("a", "2"), text("z", "")}}
+	odd.Attrs = []trace.Attr{
+		text("z", "last"), text("a", "x"), text("a", "y"), text("zipkin.no_timestamp", ""), {Key: "zipkin.debug", Value: trace.Bool(true)},
+		{Key: "zipkin.shared", Value: trace.Bool(true)}, {Key: "network.local.port", Value: trace.Int(80)}, text("\"\n<", "\xff\u2028"), text("otel.scope.name", "taken"),
+	}
+	bare := trace.Span{TraceID: odd.TraceID, ID: odd.ID, Resource: &trace.Resource{}, Scope: &trace.Scope{}}
+	came := spans[2]
+	came.StatusMessage = "no stock"
+	for _, s := range append(spans, odd, bare, came) {
+		var got, want any
+		if err := json.Unmarshal(AppendSpans(nil, []trace.Span{s}), &got); err != nil {
+			t.Fatalf("%v: %s", err, AppendSpans(nil, []trace.Span{s}))
+		}
+		if err := json.Unmarshal(EncodeTrace(&trace.Trace{Spans: []trace.Span{s}}), &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v\nwant %v", got, want)
+		}
+	}
+	var all []any
+	if err := json.Unmarshal(AppendSpans(nil, spans), &all); err != nil || len(all) != len(spans) || string(AppendSpans(nil, nil)) != "[]" {
+		t.Errorf("%d spans, %v", len(all), err)
+	}
+}
+
 // TestStatusDescription: a message that came apart from the mark of an error goes out as it came.
 func TestStatusDescription(t *testing.T) {
 	const tags = `{"error":"true","otel.status_code":"ERROR","otel.status_description":"no stock"}`
 	spans := decode(t, `[{"traceId":"1","id":"2","timestamp":1,"tags":`+tags+`}]`)
 	var got []model.SpanModel
-	if err := json.Unmarshal(EncodeSpans(spans), &got); err != nil {
+	if err := json.Unmarshal(AppendSpans(nil, spans), &got); err != nil {
 		t.Fatal(err)
 	}
 	if have := got[0].Tags; have["error"] != "true" || have["otel.status_description"] != "no stock" {
