@@ -31,7 +31,8 @@ type format struct {
 var formats = []format{
 	{"otlp_proto", appendOTLP},
 	{"otlp_json", func(dst []byte, in input) ([]byte, error) { return otlp.AppendBinary(dst, in.value) }},
-	{"jaeger_proto", appendJaeger},
+	{"jaeger_proto", jaegerSpan((*jaeger.Decoder).AppendSpan)},
+	{"jaeger_json", jaegerSpan((*jaeger.Decoder).AppendSpanJSON)},
 	{"zipkin", appendZipkin},
 	{"zipkin_json", zipkinList(zipkin.JSONV2)},
 	{"zipkin_proto", zipkinList(zipkin.Proto3)},
@@ -72,10 +73,11 @@ func appendOTLP(dst []byte, in input) ([]byte, error) {
 // growth is how many times as large as it came an honest span of Jaeger's may become, and then some.
 const growth = 3
 
-// appendJaeger takes one Span of model.proto, with its process in it, as Jaeger's collector writes.
-func appendJaeger(dst []byte, in input) ([]byte, error) {
-	d := jaeger.Decoder{Limit: len(dst) + growth*len(in.value) + 1<<10}
-	return d.AppendSpan(dst, in.value)
+// jaegerSpan takes one Span of model.proto, with its process in it, as Jaeger's collector writes.
+func jaegerSpan(read func(d *jaeger.Decoder, dst, b []byte) ([]byte, error)) func(dst []byte, in input) ([]byte, error) {
+	return func(dst []byte, in input) ([]byte, error) {
+		return read(&jaeger.Decoder{Limit: len(dst) + growth*len(in.value) + 1<<10}, dst, in.value)
+	}
 }
 
 // zipkinList takes lists of spans in one of Zipkin's encodings.

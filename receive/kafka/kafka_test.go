@@ -132,6 +132,7 @@ func FuzzFormats(f *testing.F) {
 	seeds := []string{
 		string(span(1)), `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01","spanId":"02"}]}]}]}`,
 		`[{"traceId":"a","id":"b","localEndpoint":{"serviceName":"s"}}]`, `[{"traceId":"a","id":"b","annotations":[{"value":"sr","endpoint":{"serviceName":"s"}}]}]`,
+		`{"traceId":"AAAAAAAAAAIAAAAAAAAAAQ==","spanId":"AAAAAAAAAAM=","operationName":"op","startTime":"2017-01-26T16:46:31Z","tags":[{"key":"a","vType":"INT64","vInt64":"1"}],"process":{"serviceName":"s"}}`,
 		"\x0a\x10\x0a\x081234567\x08\x1a\x04abcd", "\x0c\x00\x00\x00\x01\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00", "\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00",
 	}
 	for i := range formats {

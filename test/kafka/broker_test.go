@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 }
 
 // brokerOf returns the package's broker, which runs.
-func brokerOf(t *testing.T) *broker {
+func brokerOf(t testing.TB) *broker {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a Kafka broker")
@@ -77,7 +77,7 @@ func brokerOf(t *testing.T) *broker {
 	return shared
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -88,7 +88,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // configure writes the broker's configuration and certificate, and formats its data folder.
-func (b *broker) configure(t *testing.T) {
+func (b *broker) configure(t testing.TB) {
 	t.Helper()
 	b.ca = b.certificate(t)
 	listeners := fmt.Sprintf("PLAINTEXT://%s,SSL://%s,SASL_SSL://%s", b.plain, b.ssl, b.login)
@@ -132,7 +132,7 @@ group.min.session.timeout.ms=1000
 
 func (b *broker) file(name string) string { return filepath.Join(b.dir, name) }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func (b *broker) java(args ...string) *exec.Cmd {
 }
 
 // certificate writes the broker's key and certificate, and returns the file of the authority.
-func (b *broker) certificate(t *testing.T) string {
+func (b *broker) certificate(t testing.TB) string {
 	t.Helper()
 	ca, caKey := issue(t, "authority", nil, nil)
 	leaf, key := issue(t, "broker", ca, caKey)
@@ -164,7 +164,7 @@ func pemOf(c *x509.Certificate) string {
 }
 
 // issue makes a certificate, signed by an authority; without one, an authority's.
-func issue(t *testing.T, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+func issue(t testing.TB, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -193,7 +193,7 @@ func issue(t *testing.T, name string, ca *x509.Certificate, caKey *ecdsa.Private
 const startTimeout = 2 * time.Minute
 
 // start starts the broker and waits until it answers.
-func (b *broker) start(t *testing.T) {
+func (b *broker) start(t testing.TB) {
 	t.Helper()
 	logFile, err := os.OpenFile(b.file("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -248,7 +248,7 @@ func (b *broker) stop(signal syscall.Signal) {
 }
 
 // client returns a client of the broker, which is closed with the test.
-func (b *broker) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+func (b *broker) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.plain)}, opts...)...)
 	if err != nil {
@@ -259,7 +259,7 @@ func (b *broker) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 }
 
 // topic makes a topic of the test's own.
-func (b *broker) topic(t *testing.T, name string, partitions int32) string {
+func (b *broker) topic(t testing.TB, name string, partitions int32) string {
 	t.Helper()
 	name = strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")) + "-" + name
 	if _, err := kadm.NewClient(b.client(t)).CreateTopic(t.Context(), partitions, 1, nil, name); err != nil {
@@ -269,7 +269,7 @@ func (b *broker) topic(t *testing.T, name string, partitions int32) string {
 }
 
 // behind returns how many records a group has not committed; -1 while nobody knows.
-func (b *broker) behind(t *testing.T, group string) int64 {
+func (b *broker) behind(t testing.TB, group string) int64 {
 	t.Helper()
 	lags, err := kadm.NewClient(b.client(t)).Lag(t.Context(), group)
 	if err == nil {

@@ -22,7 +22,7 @@ import (
 // TestCollector has a real OpenTelemetry Collector write to Kafka in each of its encodings, and finds the spans in Clew.
 func TestCollector(t *testing.T) {
 	b := brokerOf(t)
-	encodings := []string{"otlp_proto", "otlp_json", "jaeger_proto", "zipkin_json", "zipkin_proto"}
+	encodings := []string{"otlp_proto", "otlp_json", "jaeger_proto", "jaeger_json", "zipkin_json", "zipkin_proto"}
 	var receivers, exporters, pipelines, topics, addresses []string
 	for n, encoding := range encodings {
 		topic, address := b.topic(t, strings.ReplaceAll(encoding, "_", "-"), 2), freeAddress(t)

@@ -26,7 +26,7 @@ import (
 var began = uint64(time.Now().Add(-time.Minute).UnixMicro()) * 1000
 
 // traceID returns the ID of the nth trace of a test.
-func traceID(t *testing.T, n int) (id trace.ID) {
+func traceID(t testing.TB, n int) (id trace.ID) {
 	copy(id[:8], t.Name()[len(t.Name())-8:])
 	binary.BigEndian.PutUint64(id[8:], uint64(n)+1)
 	return id
@@ -47,7 +47,7 @@ func spansOf(id trace.ID, from, count int) []trace.Span {
 }
 
 // encode returns spans in a format.
-func encode(t *testing.T, format string, spans []trace.Span) []byte {
+func encode(t testing.TB, format string, spans []trace.Span) []byte {
 	t.Helper()
 	switch format {
 	case "otlp_proto":
@@ -71,7 +71,7 @@ func encode(t *testing.T, format string, spans []trace.Span) []byte {
 }
 
 // encodeAll returns spans in a format as the values of records.
-func encodeAll(t *testing.T, format string, spans []trace.Span) (values [][]byte) {
+func encodeAll(t testing.TB, format string, spans []trace.Span) (values [][]byte) {
 	if format != "jaeger_proto" {
 		return [][]byte{encode(t, format, spans)}
 	}
@@ -82,7 +82,7 @@ func encodeAll(t *testing.T, format string, spans []trace.Span) (values [][]byte
 }
 
 // produce writes records and waits until the broker has them.
-func produce(t *testing.T, client *kgo.Client, records ...*kgo.Record) {
+func produce(t testing.TB, client *kgo.Client, records ...*kgo.Record) {
 	t.Helper()
 	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ type tag struct {
 }
 
 // stored returns the span IDs of a trace, as numbers in order. A span that is there twice is in it twice.
-func stored(t *testing.T, s *testkit.Server, id trace.ID, header ...string) []int {
+func stored(t testing.TB, s *testkit.Server, id trace.ID, header ...string) []int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL("query")+"/api/traces/"+id.String(), nil)
 	if err != nil {
@@ -164,7 +164,7 @@ func upTo(n int) []int {
 }
 
 // eventually waits until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(90 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -174,7 +174,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // metric returns the value of a series, 0 if there is none.
-func metric(t *testing.T, s *testkit.Server, series string) float64 {
+func metric(t testing.TB, s *testkit.Server, series string) float64 {
 	t.Helper()
 	lines := metricLines(t, s, series+" ")
 	if len(lines) == 0 {
@@ -188,7 +188,7 @@ func metric(t *testing.T, s *testkit.Server, series string) float64 {
 }
 
 // metricLines returns the lines of /metrics that begin with something.
-func metricLines(t *testing.T, s *testkit.Server, prefix string) (out []string) {
+func metricLines(t testing.TB, s *testkit.Server, prefix string) (out []string) {
 	t.Helper()
 	resp, err := http.Get(s.URL("admin") + "/metrics")
 	if err != nil {
