@@ -117,7 +117,7 @@ func (c *config) serveJaeger(ctx context.Context, work *errgroup.Group, ports ja
 	for key, conn := range map[string]*net.UDPConn{"listen.jaeger_compact": ports.compact, "listen.jaeger_binary": ports.binary} {
 		if conn != nil {
 			agent := r.Agent(conn, conn == ports.compact, c.jaeger.buffers)
-			tenant := trace.WithTenant(context.WithoutCancel(ctx), c.listenerTenant(key)) // what has come is stored after the end of ctx, too
+			tenant := trace.WithTenant(ctx, c.listenerTenant(key))
 			work.Go(func() error { return agent.Serve(tenant) })
 			servers = append(servers, agent)
 		}

@@ -69,6 +69,7 @@ func (r *Receiver) Agent(conn *net.UDPConn, compact bool, b Buffers) *Agent {
 // Serve reads packets until Shutdown or Close, and returns when all that were read are stored. ctx says for which tenant.
 func (a *Agent) Serve(ctx context.Context) error {
 	defer close(a.done)
+	ctx = context.WithoutCancel(ctx) // what has come is stored after its end, too
 	a.prepare()
 	var work sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) { // while one waits for the disk, another decodes
@@ -142,10 +143,26 @@ func (a *Agent) work(ctx context.Context) {
 	}
 }
 
-// store stores the packets of a chunk as one batch. Those that are broken are left out.
+// store stores the packets of a chunk as one batch. It waits for its turn for as long as it takes: the packets that come meanwhile are in
+// the queue, or find it full.
 func (a *Agent) store(ctx context.Context, w *work, c *chunk) {
+	for err := a.in.Turns.Take(ctx); err != nil; err = a.in.Turns.Take(ctx) {
+		a.r.log.Debug("packets wait", "protocol", a.in.Protocol, "err", err)
+	}
+	ready := a.index(ctx, w, c)
+	a.in.Turns.Done()
+	if !ready {
+		return
+	}
+	if err := a.in.Write(ctx, &w.batch); err != nil {
+		a.r.log.Debug("packets could not be stored", "protocol", a.in.Protocol, "err", err)
+	}
+}
+
+// index makes one batch of a chunk's packets, and returns false if it is empty. Packets that are broken are left out.
+func (a *Agent) index(ctx context.Context, w *work, c *chunk) bool {
 	w.out = w.out[:0]
-	begin, now := 0, time.Now()
+	begin, good, now := 0, 0, time.Now()
 	for _, end := range c.ends {
 		packet := c.bytes[begin:end]
 		begin = end
@@ -156,18 +173,21 @@ func (a *Agent) store(ctx context.Context, w *work, c *chunk) {
 			a.r.log.Debug("packet refused", "protocol", a.in.Protocol, "err", err)
 			continue
 		}
+		good++
 		a.r.clients.count(&w.decoder.Client, now)
 	}
 	if len(w.out) == 0 {
-		return
+		return false
 	}
-	if err := a.in.Index(ctx, &w.batch, w.out); err != nil {
-		a.r.log.Error("packets are lost", "protocol", a.in.Protocol, "err", err)
-		return
+	err := w.batch.Index(w.out, a.in.Limits(ctx))
+	if err == nil {
+		return true
 	}
-	if err := a.in.Write(ctx, &w.batch); err != nil {
-		a.r.log.Debug("packets could not be stored", "protocol", a.in.Protocol, "err", err)
+	a.r.log.Error("packets are lost", "protocol", a.in.Protocol, "packets", good, "err", err) // a fault of the decoder's
+	for range good {
+		a.in.Meter.RefuseRequest(a.in.Protocol, trace.KindOf(err).String())
 	}
+	return false
 }
 
 // packetReason returns the reason for which a packet that is no batch is counted.

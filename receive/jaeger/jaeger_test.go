@@ -90,8 +90,9 @@ func newFixture(t *testing.T) *fixture {
 
 func fixtureWith(sampling *Sampling) *fixture {
 	s, reg := &sink{}, prometheus.NewRegistry()
-	inlet := receive.Inlet{Sink: s, Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
-	return &fixture{New(inlet, receive.NewBodies(maxBody, 8*maxBody), sampling, reg), s, reg}
+	bodies := receive.NewBodies(maxBody, 8*maxBody)
+	inlet := receive.Inlet{Sink: s, Turns: bodies.Turns(), Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
+	return &fixture{New(inlet, bodies, sampling, reg), s, reg}
 }
 
 // counts returns the metrics whose names begin with clew_ and that are not 0, as lines "name{labels} value", but for times and sizes.

@@ -13,6 +13,13 @@ const NAMES: Record<string, string> = {
   "otlp/grpc": "OTLP gRPC",
   "otlp/http": "OTLP HTTP",
   zipkin: "Zipkin",
+  scribe: "Zipkin scribe",
+  "jaeger/compact": "Jaeger UDP, compact",
+  "jaeger/binary": "Jaeger UDP, binary",
+  "jaeger/http": "Jaeger HTTP",
+  "jaeger/grpc": "Jaeger gRPC",
+  "sampling/http": "sampling HTTP",
+  "sampling/grpc": "sampling gRPC",
   query: "page and APIs",
   admin: "health, metrics",
 };
