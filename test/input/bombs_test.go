@@ -66,8 +66,10 @@ func bombs() []bomb {
 		{name: "Jaeger bytes", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x7f\xff\xff\xff", fill: "\x00", size: size, tail: "\x00"},
 		{name: "Jaeger nested", port: "jaeger_http", contentType: thrift, fill: "\x0c\x00\x09", size: size, tail: "\x00"},
 		{name: "Jaeger text", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0b\x00\x05\xff\xff\xff\xff", fill: "x", size: size, tail: "\x00"},
-		{name: "Jaeger tags", port: "jaeger_http", contentType: thrift, head: "\x0c\x00\x01\x0b\x00\x01\x00\x00\x00\x00\x0f\x00\x02\x0c\x00\x38\x00\x00",
-			fill: "\x0b\x00\x01\x00\x00\x00\x00\x08\x00\x02\x00\x00\x00\x00\x00", size: size, tail: "\x00"},
+		{
+			name: "Jaeger tags", port: "jaeger_http", contentType: thrift, head: "\x0c\x00\x01\x0b\x00\x01\x00\x00\x00\x00\x0f\x00\x02\x0c\x00\x38\x00\x00",
+			fill: "\x0b\x00\x01\x00\x00\x00\x00\x08\x00\x02\x00\x00\x00\x00\x00", size: size, tail: "\x00",
+		},
 	}
 	for i := range list {
 		if list[i].port == "jaeger_http" {

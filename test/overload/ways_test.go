@@ -59,8 +59,11 @@ func batch(n int) []trace.Span {
 			s.Parent = out[0].ID
 		}
 		s.Attrs = []trace.Attr{
-			{Key: "http.request.method", Value: trace.String("GET")}, {Key: "url.path", Value: trace.String(s.Name)}, {Key: "order", Value: trace.Int(int64(n*batchSpans + i))},
-			{Key: "http.response.status_code", Value: trace.Int(200)}, {Key: "server.address", Value: trace.String("orders.shop.svc.cluster.local")},
+			{Key: "http.request.method", Value: trace.String("GET")},
+			{Key: "url.path", Value: trace.String(s.Name)},
+			{Key: "order", Value: trace.Int(int64(n*batchSpans + i))},
+			{Key: "http.response.status_code", Value: trace.Int(200)},
+			{Key: "server.address", Value: trace.String("orders.shop.svc.cluster.local")},
 		}
 	}
 	return out

@@ -200,8 +200,14 @@ func TestV1(t *testing.T) {
 // TestTypedValues: they stay what they are.
 func TestTypedValues(t *testing.T) {
 	s := v1span.Span{TraceID: "1", ID: "2", Timestamp: 5, Binary: []v1span.Binary{
-		{Key: "bool", Value: true}, {Key: "bytes", Value: []byte{0xfe, 0}}, {Key: "i16", Value: int16(-2)}, {Key: "i32", Value: int32(-3)},
-		{Key: "i64", Value: int64(1) << 62}, {Key: "double", Value: -0.25}, {Key: "string", Value: "s"}, {Key: "error", Value: "broke"},
+		{Key: "bool", Value: true},
+		{Key: "bytes", Value: []byte{0xfe, 0}},
+		{Key: "i16", Value: int16(-2)},
+		{Key: "i32", Value: int32(-3)},
+		{Key: "i64", Value: int64(1) << 62},
+		{Key: "double", Value: -0.25},
+		{Key: "string", Value: "s"},
+		{Key: "error", Value: "broke"},
 	}}
 	raw, err := Decode(Thrift, v1span.Thrift([]v1span.Span{s}), now, trace.DefaultLimits())
 	if err != nil {
