@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -363,3 +366,54 @@ func FuzzSteps(f *testing.F) {
 		}
 	})
 }
+
+// TestAtTheSameTime passes batches of two tenants through one chain from several sides; the race detector looks on where it is asked to.
+func TestAtTheSameTime(t *testing.T) {
+	red, err := NewRedactor(Redaction{Mask: "*", Key: []byte("0123456789abcdef"), Rules: []RedactionRule{{Keys: []Glob{"password"}, Action: Hash}, {Patterns: patterns(t, "email")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ren, err := NewRenamer(Renaming{IDs: IDKinds[:], With: "{id}", Original: "was"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lim, err := NewLimiter(RateLimit{Rate: Rate{Spans: 1e6, Bytes: 1e9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored atomic.Int64
+	next := stepSink(func(b *trace.Batch) error { stored.Add(int64(len(b.Spans))); return nil })
+	ch, reg, _ := chain(next, Config{Steps: []Configured{
+		{Name: "sample", Step: NewSampler(Sampling{Percent: 50})}, {Name: "redact", Step: red}, {Name: "rename", Step: ren, When: When{Services: []Glob{"shop"}}},
+		{Name: "limit", Step: lim}, {Name: "odd", Step: stepFunc(dropOdd), When: When{Tenants: []Glob{"b"}}},
+	}})
+	spans := append(randomIDs(plain(50)), secretive())
+	spans = append(spans, many("other", 10)...)
+	const senders = 8
+	var work sync.WaitGroup
+	for i := range senders {
+		work.Go(func() {
+			ctx := trace.WithTenant(t.Context(), []string{"a", "b"}[i%2])
+			var b trace.Batch
+			for k := range 50 {
+				mine := slices.Clone(spans)
+				mine[0].Attrs = append(slices.Clone(mine[0].Attrs), trace.Attr{Key: fmt.Sprint("key ", i, k), Value: trace.String("x")})
+				if err := trace.Pack(&b, mine, trace.DefaultLimits()); err != nil {
+					t.Error(err)
+				}
+				if err := ch.Append(ctx, &b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	dropped := int64(total(t, reg, "clew_process_dropped_spans_total"))
+	if n := int64(senders * 50 * len(spans)); stored.Load()+dropped != n || stored.Load() == 0 || dropped == 0 {
+		t.Errorf("%d stored, %d dropped of %d", stored.Load(), dropped, n)
+	}
+}
+
+type stepSink func(b *trace.Batch) error
+
+func (s stepSink) Append(_ context.Context, b *trace.Batch) error { return s(b) }

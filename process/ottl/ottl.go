@@ -200,7 +200,19 @@ func decode(b *trace.Batch) (ptrace.Traces, error) {
 		return ptrace.Traces{}, trace.Errorf(trace.TooLarge, "batch of %d bytes; at most %d can be processed at once, send smaller batches", len(b.Raw), maxBytes)
 	}
 	var u ptrace.ProtoUnmarshaler
-	return u.UnmarshalTraces(b.Raw)
+	td, err := u.UnmarshalTraces(b.Raw)
+	if err != nil {
+		return td, err
+	}
+	scopes := 0
+	for _, rs := range td.ResourceSpans().All() {
+		scopes += rs.ScopeSpans().Len()
+	}
+	if td.ResourceSpans().Len() != len(b.Resources) || scopes != len(b.Scopes) || td.SpanCount() != len(b.Spans) {
+		// What is touched is put in place by its number: the library must see the same, which it does unless somebody tries.
+		return td, trace.Errorf(trace.Invalid, "the batch has %d spans in %d scopes, and %d in %d to OTTL's library", len(b.Spans), len(b.Scopes), td.SpanCount(), scopes)
+	}
+	return td, nil
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clewtrace/clew/process"
 	"github.com/clewtrace/clew/trace"
@@ -259,4 +260,94 @@ func TestStatementsChangeNothingElse(t *testing.T) {
 			t.Fatalf("seed %d: %s", seed, diff)
 		}
 	}
+}
+
+// formerly moves the scopes of a resource to field 1000, where they were in OTLP once, and where the Collector's library still looks for them.
+func formerly(raw []byte) []byte {
+	_, _, n := protowire.ConsumeTag(raw)
+	rs, _ := protowire.ConsumeBytes(raw[n:])
+	var body []byte
+	for len(rs) > 0 {
+		num, wire, _ := protowire.ConsumeTag(rs)
+		_, _, size := protowire.ConsumeField(rs)
+		if num == 2 && wire == protowire.BytesType {
+			_, _, tag := protowire.ConsumeTag(rs)
+			body = append(protowire.AppendTag(body, 1000, wire), rs[tag:size]...)
+		} else {
+			body = append(body, rs[:size]...)
+		}
+		rs = rs[size:]
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), body)
+}
+
+// TestSpansOnlyTheLibrarySees: spans in a field that is none any more are no spans to Clew. A batch in which the library finds others than
+// the index has is not worked on: what is touched is put in place by its number.
+func TestSpansOnlyTheLibrarySees(t *testing.T) {
+	transform, err := NewTransform([]Group{{Statements: []string{`set(span.name, "x")`}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b trace.Batch
+	if err := b.Index(append(formerly(batch(t, spans(1)).Raw), batch(t, spans(2)).Raw...), trace.DefaultLimits()); err != nil || len(b.Spans) != 2 {
+		t.Fatal(err, len(b.Spans))
+	}
+	before := bytes.Clone(b.Raw)
+	err = transform.Process(t.Context(), &b)
+	if changed := !bytes.Equal(before, b.Raw); changed == (err != nil) || len(b.Spans) != 2 {
+		t.Errorf("%v, changed: %v, %d spans", err, changed, len(b.Spans))
+	}
+}
+
+// FuzzSteps runs statements and conditions over whatever is taken as OTLP: what comes out is taken again, and spans that no statement is
+// for are the same bytes.
+func FuzzSteps(f *testing.F) {
+	f.Add(batch(f, spans(4)).Raw)
+	f.Add([]byte("\x0a\x00\x0a\x02\x12\x00"))
+	f.Add(formerly(batch(f, spans(2)).Raw))
+	transform, err := NewTransform([]Group{
+		{Statements: []string{`set(span.attributes["x"], "y") where span.name == "op 1"`}},
+		{Statements: []string{`set(resource.attributes["x"], "y") where resource.attributes["service.name"] == "db"`}},
+		{Statements: []string{`set(spanevent.name, "z") where spanevent.name == "two" and span.name == "op 2"`}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	filter, err := NewFilter([]Group{{Conditions: []string{`span.name == "op 0"`, `spanevent.name == "one" and span.name == "op 1"`}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for _, step := range []process.Step{transform, filter} {
+			var b, again trace.Batch
+			if b.Index(in, trace.DefaultLimits()) != nil || len(b.Spans) == 0 {
+				return
+			}
+			same := map[string]int{}
+			bodies := func(b *trace.Batch, add int) {
+				if err := b.Edit(&trace.Edit{Span: func(dst []byte, i int, body []byte) ([]byte, trace.Change) {
+					if name := string(b.Bytes(b.Spans[i].Name)); name != "op 0" && name != "op 1" && name != "op 2" {
+						same[string(body)] += add
+					}
+					return dst, trace.Same
+				}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			bodies(&b, 1)
+			arrived := len(b.Spans)
+			if err := step.Process(t.Context(), &b); err != nil && len(b.Spans) != arrived {
+				t.Fatalf("%T: %v, and %d of %d spans are left", step, err, len(b.Spans), arrived)
+			}
+			bodies(&b, -1)
+			for body, n := range same {
+				if n != 0 {
+					t.Fatalf("%T: a span that is not touched was changed: %x", step, body)
+				}
+			}
+			if err := again.Index(b.Raw, trace.DefaultLimits()); err != nil || len(again.Spans) != len(b.Spans) || len(b.Spans) > arrived {
+				t.Fatalf("%T: %v: %d spans, %d indexed again, %d at first", step, err, len(b.Spans), len(again.Spans), arrived)
+			}
+		}
+	})
 }
