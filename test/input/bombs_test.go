@@ -2,6 +2,7 @@ package input_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -48,6 +49,8 @@ func (b *bomb) body(t testing.TB) []byte {
 func bombs() []bomb {
 	const otlpJSON, protobuf, thrift, size = "application/json", "application/x-protobuf", "application/x-thrift", 63 << 20
 	const jaegerBatch = "\x0c\x00\x01\x0b\x00\x01\x00\x00\x00\x00\x00"
+	// A list of one span, whose annotations are 32 millions.
+	const thriftHead = "\x0c\x00\x00\x00\x01\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x0a\x00\x04\x00\x00\x00\x00\x00\x00\x00\x01\x0f\x00\x06\x0c\x01\xe0\x00\x00"
 	list := []bomb{
 		{name: "resources", contentType: otlpJSON, head: `{"resourceSpans":[`, fill: `{},`, size: size, tail: `{}]}`},
 		{name: "spans", contentType: otlpJSON, head: `{"resourceSpans":[{"scopeSpans":[{"spans":[`, fill: `{},`, size: size, tail: `{}]}]}]}`},
@@ -61,6 +64,10 @@ func bombs() []bomb {
 		{name: "10 GB of zeros", contentType: protobuf, fill: strings.Repeat("\x00", 1<<20), size: 1 << 30, tail: "\x00"},
 		{name: "Zipkin spans", port: "zipkin", contentType: otlpJSON, head: `[`, fill: `{"traceId":"1","id":"1"},`, size: size, tail: `{}]`},
 		{name: "Zipkin tags", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","tags":{`, fill: `"":"",`, size: size, tail: `"":""}}]`},
+		{name: "Zipkin v1 annotations", port: "zipkin", path: "/api/v1/spans", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","annotations":[`, fill: `{"timestamp":1,"value":"","endpoint":{"port":1}},`, size: size / 2, tail: `{}]}]`},
+		{name: "Zipkin Thrift annotations", port: "zipkin", path: "/api/v1/spans", contentType: thrift, head: thriftHead, fill: "\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x0b\x00\x02\x00\x00\x00\x00\x00", size: size / 2, tail: "\x00"},
+		{name: "Zipkin Thrift nothings", port: "zipkin", path: "/api/v1/spans", contentType: thrift, head: strings.Replace(thriftHead, "\x0a\x00\x04", "\x0a\x00\x05", 1), fill: "\x00", size: size / 2, tail: "\x00"},
+		{name: "Zipkin proto3 spans", port: "zipkin", contentType: protobuf, fill: "\x0a\x14\x0a\x08\x00\x00\x00\x00\x00\x00\x00\x01\x1a\x08\x00\x00\x00\x00\x00\x00\x00\x02", size: size / 2, tail: "\x0a\x00"},
 		{name: "Zipkin nested", port: "zipkin", contentType: otlpJSON, head: `[{"traceId":"1","id":"1","x":`, fill: `{"":`, size: size, tail: `]`},
 		{name: "Jaeger spans", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x00\xf0\x00\x00", fill: "\x00", size: size, tail: "\x00"},
 		{name: "Jaeger bytes", port: "jaeger_http", contentType: thrift, head: jaegerBatch + "\x0f\x00\x02\x0c\x7f\xff\xff\xff", fill: "\x00", size: size, tail: "\x00"},
@@ -72,16 +79,8 @@ func bombs() []bomb {
 		},
 	}
 	for i := range list {
-		if list[i].port == "jaeger_http" {
-			list[i].path = "/api/traces"
-			continue
-		}
-		if list[i].path = "/v1/traces"; list[i].port == "zipkin" {
-			list[i].path = "/api/v2/spans"
-		}
-		if list[i].port == "" {
-			list[i].port = "otlp_http"
-		}
+		list[i].port = cmp.Or(list[i].port, "otlp_http")
+		list[i].path = cmp.Or(list[i].path, map[string]string{"jaeger_http": "/api/traces", "zipkin": "/api/v2/spans", "otlp_http": "/v1/traces"}[list[i].port])
 	}
 	return list
 }
