@@ -63,7 +63,7 @@ func TestClient(t *testing.T) {
 		"not clew.example":                        {CAFile: ours.CAFile, CertFile: client.CertFile, KeyFile: client.KeyFile, ServerName: "clew.example"},
 		"certificate required":                    {CAFile: ours.CAFile},
 	} {
-		if got, err := ask(c, token); err == nil || !strings.Contains(err.Error(), name) {
+		if got, err := ask(c, token); err == nil || !strings.Contains(err.Error(), name) && name != "certificate required" { // which over TLS 1.3 may be a broken pipe, too
 			t.Errorf("want %s; got %q, %v", name, got, err)
 		}
 	}

@@ -1,10 +1,13 @@
 package access
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -259,4 +262,33 @@ func FuzzFiles(f *testing.F) {
 		_, _ = parseGrants(raw, []string{"web"})
 		_, _ = parseAuthorities("x", raw)
 	})
+}
+
+// TestRefusedWhileSending: who sends over HTTP/1 without looking sees why it is refused all the same, and does not take it for a broken connection.
+func TestRefusedWhileSending(t *testing.T) {
+	credentials, _, _ := opened(t, "one "+plainToken+"\n", "", "")
+	g := &Guard{Listener: "otlp_http", Credentials: credentials, Refusals: NewRefusals(prometheus.NewRegistry()), Needs: func(*http.Request) Role { return Ingest }}
+	s := httptest.NewServer(g.Handler(http.NotFoundHandler()))
+	defer s.Close()
+	for range 3 {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 8 << 20
+		_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: clew\r\nContent-Length: %d\r\n\r\n", size)
+		for sent := 0; sent < size && err == nil; sent += 64 << 10 {
+			_, err = conn.Write(make([]byte, 64<<10))
+		}
+		if err != nil {
+			t.Errorf("while sending: %v", err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("the answer: %v", err)
+		} else if _ = resp.Body.Close(); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the answer is %d", resp.StatusCode)
+		}
+		_ = conn.Close()
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -168,8 +169,15 @@ func (g *Guard) Tenant(w http.ResponseWriter, r *http.Request, named, otherwise 
 	return name, err == nil
 }
 
+// maxRefused is how much of a body is read that is not let in. Nothing of it is kept, and the server's time for a request is its end.
+const maxRefused = 64 << 20
+
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, reason string, no Refusal) {
 	g.Refusals.counts.WithLabelValues(g.Listener, reason).Inc()
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
+		// Who is still sending when the connection is closed may not see the answer, and then sends again what will never be taken.
+		_, _ = io.CopyN(io.Discard, r.Body, maxRefused)
+	}
 	h := w.Header()
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && r.ProtoMajor >= 2 && (t == "application/grpc" || strings.HasPrefix(t, "application/grpc+")) {
 		h.Set("Content-Type", "application/grpc")

@@ -91,6 +91,9 @@ func TestListener(t *testing.T) {
 		{"mutual", ours, []tls.Certificate{good}, 0, ""},
 		{"mutual", ours, []tls.Certificate{good}, tls.VersionTLS12, ""},
 		{"mutual", ours, none, 0, "certificate required"},
+		{"mutual", ours, none, tls.VersionTLS12, "handshake failure"},
+		{"mutual", ours, []tls.Certificate{foreign}, tls.VersionTLS12, "unknown certificate authority"},
+		{"mutual", ours, []tls.Certificate{old}, tls.VersionTLS12, "expired certificate"},
 		{"mutual", ours, []tls.Certificate{foreign}, 0, "unknown certificate authority"},
 		{"mutual", ours, []tls.Certificate{old}, 0, "expired certificate"},
 		{"optional", ours, none, 0, ""},
@@ -105,6 +108,9 @@ func TestListener(t *testing.T) {
 			return &tls.Certificate{}, nil
 		}}
 		got, err := ask(urls[c.listener], cfg)
+		if err != nil && c.want != "" && c.max == 0 && c.listener != "plain" {
+			continue // over TLS 1.3 a client may be cut off before it is told why
+		}
 		switch {
 		case c.want == "" && (err != nil || got != "server HTTP/2.0"):
 			t.Errorf("%s, %x: %q, %v", c.listener, c.max, got, err)

@@ -164,7 +164,7 @@ var UnsupportedEncoding = trace.Errorf(trace.Invalid, "Content-Encoding is not o
 // client that sends slowly, and there are never more of them than turns.
 func (r *Bodies) Read(req *http.Request) (*Body, error) {
 	b, err := r.read(req)
-	if err != nil && trace.KindOf(err) == trace.Busy {
+	if kind := trace.KindOf(err); err != nil && (kind == trace.Busy || kind == trace.UnknownTenant) {
 		r.skip(req)
 	}
 	return b, err
@@ -192,7 +192,7 @@ func (r *Bodies) read(req *http.Request) (*Body, error) {
 }
 
 // skip reads what is left of a body that is not taken now, and forgets it: who sends over HTTP/1 and is still at it when the connection is
-// closed may not see the answer, and then drops what it should send again. Who asked whether to send the body at all is told by the answer.
+// closed may not see the answer, and then drops what it should send again, or sends again what it should drop. Who asked whether to send the body at all is told by the answer.
 func (r *Bodies) skip(req *http.Request) {
 	if req.ProtoMajor == 1 && req.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, req.Body, r.maxBody)

@@ -91,6 +91,20 @@ func TestSharesOfBodies(t *testing.T) {
 	}
 }
 
+// TestUnknownTenant: of a tenant that there is not a request is refused before memory is taken for it, and read, so that who sends it sees why.
+func TestUnknownTenant(t *testing.T) {
+	b := NewBodies(1<<20, 4<<20)
+	b.Share(NewTenants([]Tenant{{Name: "default"}}, prometheus.NewRegistry()))
+	body := bytes.NewReader(make([]byte, 1<<20))
+	req := httptest.NewRequest(http.MethodPost, "/", body).WithContext(as("nobody"))
+	if _, err := b.Read(req); trace.KindOf(err) != trace.UnknownTenant || body.Len() > 0 || b.held.Load() != 0 {
+		t.Errorf("%v; %d bytes were not read, %d are held", err, body.Len(), b.held.Load())
+	}
+	if len(b.tenants.accounts) != 1 {
+		t.Errorf("there are accounts of %d tenants", len(b.tenants.accounts))
+	}
+}
+
 // TestLimits: a tenant may send its burst at once and its rate then; one request is never too large; others are not held back by it.
 func TestLimits(t *testing.T) {
 	tenants := NewTenants([]Tenant{{Name: "default"}, {Name: "a", Spans: 100, Bytes: 1000, Burst: 5 * time.Second}}, prometheus.NewRegistry())
