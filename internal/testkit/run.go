@@ -18,9 +18,10 @@ type Result struct {
 // Run runs clew with arguments, and variables added to the environment, until it ends or the test does.
 func Run(t testing.TB, environ []string, args ...string) Result {
 	t.Helper()
+	binary := Binary(t) // which may have to be built: that is not the command's time
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &stdout, &stderr, t.TempDir()
 	cmd.Env = append(os.Environ(), environ...)
