@@ -56,8 +56,11 @@ type Processor struct {
 	log     *moduleLog
 	meter   *counts
 	breaker breaker
-	slots   chan *instance // as many as may be; nil: one that is yet to be started
-	scratch sync.Pool      // of *scratch
+	turns   chan struct{} // as many as there may be instances at work
+	scratch sync.Pool     // of *scratch
+
+	mu   sync.Mutex
+	idle []*instance // the last one that worked is the next that does: the others need not be
 }
 
 // scratch is memory that is used again.
@@ -78,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Processor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Processor{config: c, log: newModuleLog(), slots: make(chan *instance, runtime.GOMAXPROCS(0))}
+	p := &Processor{config: c, log: newModuleLog(), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	p.scratch.New = func() any { return new(scratch) }
 	var err error
 	if p.module, err = load(ctx, &p.config, p.log); err != nil {
@@ -92,10 +95,7 @@ func Open(ctx context.Context, c Config) (*Processor, error) {
 		}
 		return nil, fmt.Errorf("file: %s does not start: %w", c.File, err)
 	}
-	p.slots <- first
-	for range cap(p.slots) - 1 {
-		p.slots <- nil
-	}
+	p.idle = []*instance{first}
 	p.meter = newCounts(first)
 	return p, nil
 }
@@ -106,12 +106,13 @@ func (p *Processor) Attach(name string, log *slog.Logger, m *Meter) {
 	p.meter.attach(name, m)
 }
 
-// Close ends the instances, once they are done.
+// Close ends the instances, once they are done. The processor must not be called any more.
 func (p *Processor) Close() error {
-	for range cap(p.slots) {
-		if in := <-p.slots; in != nil {
-			in.close()
-		}
+	for range cap(p.turns) {
+		p.turns <- struct{}{}
+	}
+	for _, in := range p.idle {
+		in.close()
 	}
 	p.module.close()
 	return nil
@@ -132,34 +133,53 @@ func (p *Processor) Process(ctx context.Context, b *trace.Batch) error {
 
 // attempt processes a batch, unless the module is at rest.
 func (p *Processor) attempt(ctx context.Context, b *trace.Batch) error {
-	in, err := p.take(ctx)
+	idle, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
 	if wait := p.breaker.allow(time.Now()); wait > 0 {
-		p.slots <- in
+		p.put(idle)
 		return failing(wait)
 	}
-	fresh := in == nil || !in.used
-	in, err = p.with(ctx, in, b)
+	var in *instance // what is left to work with, also after a panic
+	defer func() { p.put(in) }()
+	fresh := idle == nil || !idle.used
+	in, err = p.with(ctx, idle, b)
 	if f, ok := errors.AsType[*failure](err); ok && !fresh && (f.reason == crashed || f.reason == overMemory) {
 		// It may be what earlier batches left behind: a module whose memory leaks works on in a fresh instance.
 		p.meter.failures[f.reason].Inc()
 		p.log.say(slog.LevelWarn, "module failed, and is tried again in a fresh instance", "reason", f.reason.String(), "err", f.err)
 		in, err = p.with(ctx, nil, b)
 	}
-	p.slots <- in
 	return p.judge(err)
 }
 
-// take waits for an instance; nil is one that is yet to be started.
+// take waits for a turn, and returns an instance to work with; nil is one that is yet to be started.
 func (p *Processor) take(ctx context.Context) (*instance, error) {
 	select {
-	case in := <-p.slots:
-		return in, nil
+	case p.turns <- struct{}{}:
 	case <-ctx.Done():
 		return nil, &trace.Error{Kind: trace.Busy, Msg: "a processor of spans is busy", After: time.Second, Err: ctx.Err()}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil, nil
+	}
+	in := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return in, nil
+}
+
+// put ends a turn; in is nil if its instance has ended.
+func (p *Processor) put(in *instance) {
+	if in != nil {
+		p.mu.Lock()
+		p.idle = append(p.idle, in)
+		p.mu.Unlock()
+	}
+	<-p.turns
 }
 
 // failing is what a sender is told while the module fails.

@@ -101,6 +101,9 @@ func TestGood(t *testing.T) {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
+		if n := testutil.ToFloat64(p.meter.instances); n != 1 {
+			t.Errorf("%s: %v instances for one caller", name, n)
+		}
 	}
 	p, _ := open(t, assembly{process: returns(opI64, int64(0))}.file(t), nil)
 	b := batchOf(t, 3)
