@@ -634,6 +634,33 @@ func TestDiskFails(t *testing.T) {
 	r.sums(t, map[string]int{droppedDisk: 10})
 }
 
+// TestTenants: a request has spans of one tenant and of one way here, and says whose they are, also after a restart.
+func TestTenants(t *testing.T) {
+	down, there, dir := newTarget(t), newTarget(t), t.TempDir()
+	down.answer = func(int, int) (int, map[string]string, []byte) { return 503, nil, nil }
+	c := quick(down.URL)
+	c.TenantHeader, c.Concurrency = "X-Scope-OrgID", 1
+	r := start(t, dir, c)
+	for i := range 30 {
+		ctx := trace.WithTenant(t.Context(), []string{"team-a", "team-b", ""}[i/5%3])
+		if err := r.Append(ctx, packed(spansFrom(i*10, 10, "shop")...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Endpoint = there.URL
+	start(t, dir, c).flush(t)
+	tenants := map[string]int{}
+	for _, h := range there.headers {
+		tenants[h.Get("X-Scope-OrgID")]++
+	}
+	if len(there.got()) != 300 || len(tenants) != 3 || tenants["team-a"] != 2 || tenants["team-b"] != 2 || tenants["default"] != 2 {
+		t.Errorf("%d spans came in requests of %v; want 300 in two of each", len(there.got()), tenants)
+	}
+}
+
 // TestClosed: what comes while a server stops is queued as a whole, or refused and not stored.
 func TestClosed(t *testing.T) {
 	there := newTarget(t)

@@ -51,8 +51,11 @@ func TestAppendSpans(t *testing.T) {
 	odd := spans[1]
 	odd.Resource = &trace.Resource{Attrs: []trace.Attr{text("a", "1"), text("error", "of the resource"), text("a", "2"), text("z", "")}}
 	odd.Attrs = []trace.Attr{
-		text("z", "last"), text("a", "x"), text("a", "y"), text("zipkin.no_timestamp", ""), {Key: "zipkin.debug", Value: trace.Bool(true)},
-		{Key: "zipkin.shared", Value: trace.Bool(true)}, {Key: "network.local.port", Value: trace.Int(80)}, text("\"\n<", "\xff\u2028"), text("otel.scope.name", "taken"),
+		text("z", "last"), text("a", "x"), text("a", "y"), text("zipkin.no_timestamp", ""),
+		{Key: "zipkin.debug", Value: trace.Bool(true)},
+		{Key: "zipkin.shared", Value: trace.Bool(true)},
+		{Key: "network.local.port", Value: trace.Int(80)},
+		text("\"\n<", "\xff\u2028"), text("otel.scope.name", "taken"),
 	}
 	bare := trace.Span{TraceID: odd.TraceID, ID: odd.ID, Resource: &trace.Resource{}, Scope: &trace.Scope{}}
 	came := spans[2]
