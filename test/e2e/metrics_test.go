@@ -123,8 +123,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("/metrics has no %s", want)
 		}
 	}
+	exports := map[string]bool{"clew_abi_": true, "clew_alloc": true, "clew_init": true, "clew_process": true} // of modules, which are no metrics
 	for _, name := range namedInCode(t) {
-		if families[name] == nil {
+		if families[name] == nil && !exports[name] {
 			t.Errorf("%s is named in the code and not in /metrics", name)
 		}
 	}
