@@ -268,16 +268,30 @@ func (b *broker) topic(t testing.TB, name string, partitions int32) string {
 	return name
 }
 
-// behind returns how many records a group has not committed; -1 while nobody knows.
-func (b *broker) behind(t testing.TB, group string) int64 {
+// behind returns how many records of topics, given as names or name=format, a group has not committed.
+func (b *broker) behind(t testing.TB, group string, topics ...string) (records int64) {
 	t.Helper()
-	lags, err := kadm.NewClient(b.client(t)).Lag(t.Context(), group)
-	if err == nil {
-		err = lags.Error()
+	names := make([]string, len(topics))
+	for i, topic := range topics {
+		names[i], _, _ = strings.Cut(topic, "=")
 	}
+	admin := kadm.NewClient(b.client(t))
+	ends, err := admin.ListEndOffsets(t.Context(), names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed, err := admin.FetchOffsets(t.Context(), group)
 	if err != nil {
 		t.Log(err) // there is no coordinator yet, or no such group
-		return -1
 	}
-	return lags[group].Lag.Total()
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Err != nil {
+			t.Fatal(end.Err)
+		}
+		records += end.Offset
+		if c, ok := committed.Lookup(end.Topic, end.Partition); ok && c.Err == nil && c.At > 0 {
+			records -= c.At
+		}
+	})
+	return records
 }

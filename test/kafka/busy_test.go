@@ -65,11 +65,11 @@ func TestBusy(t *testing.T) {
 		return 0
 	}
 	eventually(t, "both partitions are put off", func() bool { return errors("store") >= 1 && errors("held") >= 1 })
-	if received, refused, kept := meter.Totals(); received+refused+kept != 0 || b.behind(t, "busy") != 20 {
-		t.Errorf("received %d, refused %d, stored %d; %d records behind", received, refused, kept, b.behind(t, "busy"))
+	if received, refused, kept := meter.Totals(); received+refused+kept != 0 || b.behind(t, "busy", topic) != 20 {
+		t.Errorf("received %d, refused %d, stored %d; %d records behind", received, refused, kept, b.behind(t, "busy", topic))
 	}
 	release()
-	eventually(t, "all is committed", func() bool { return b.behind(t, "busy") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "busy", topic) == 0 })
 	if _, _, kept := meter.Totals(); kept != 200 {
 		t.Errorf("%d spans are stored; want 200", kept)
 	}

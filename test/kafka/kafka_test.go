@@ -27,21 +27,23 @@ func TestFormats(t *testing.T) {
 	any := b.topic(t, "zipkin", 2) // all of Zipkin's encodings in one topic
 	topics := []string{any + "=zipkin"}
 	const records, perRecord = 20, 5
+	var all []*kgo.Record
 	for n, format := range formats {
 		topic := b.topic(t, strings.ReplaceAll(format, "_", "-"), 2)
 		topics = append(topics, topic+"="+format)
 		for i := range records {
 			for _, value := range encodeAll(t, format, spansOf(traceID(t, n), perRecord*i+1, perRecord)) {
-				produce(t, client, &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: value})
+				all = append(all, &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: value})
 			}
 			if strings.HasPrefix(format, "zipkin") {
-				produce(t, client, &kgo.Record{Topic: any, Partition: int32(i % 2), Value: encode(t, format, spansOf(traceID(t, 10+n), perRecord*i+1, perRecord))})
+				all = append(all, &kgo.Record{Topic: any, Partition: int32(i % 2), Value: encode(t, format, spansOf(traceID(t, 10+n), perRecord*i+1, perRecord))})
 			}
 		}
-		produce(t, client, &kgo.Record{Topic: topic, Key: []byte("tombstone")})
+		all = append(all, &kgo.Record{Topic: topic, Key: []byte("tombstone")})
 	}
+	produce(t, client, all...)
 	s := testkit.Start(t, b.flags("formats", topics...)...)
-	eventually(t, "all is committed", func() bool { return b.behind(t, "formats") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "formats", topics...) == 0 })
 	spans := 0.0
 	for n, format := range formats {
 		if d := cmp.Diff(upTo(records*perRecord), stored(t, s, traceID(t, n))); d != "" {
@@ -113,7 +115,7 @@ func TestKill(t *testing.T) {
 	}
 	producing.Wait()
 	s := testkit.StartIn(t, dir, flags...)
-	eventually(t, "all is committed", func() bool { return b.behind(t, "kill") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "kill", topic) == 0 })
 	for n := range traces {
 		if d := cmp.Diff(upTo(perTrace), stored(t, s, traceID(t, n))); d != "" {
 			t.Errorf("trace %d: %s", n, d)
@@ -152,7 +154,7 @@ func TestRebalance(t *testing.T) {
 	}
 	send(81, 101)
 	eventually(t, "the second has all partitions", partitions(second, 4))
-	eventually(t, "all is committed", func() bool { return b.behind(t, "rebalance") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "rebalance", topic) == 0 })
 	first = testkit.StartIn(t, firstDir)
 	for n := range traces {
 		got := append(stored(t, first, traceID(t, n)), stored(t, second, traceID(t, n))...)
@@ -194,7 +196,7 @@ func TestPoison(t *testing.T) {
 	produce(t, client, records...)
 	flags := append(b.flags("poison", topic+"=otlp_proto"), "--kafka.dead_letter", dead)
 	s := testkit.Start(t, flags...)
-	eventually(t, "all is committed", func() bool { return b.behind(t, "poison") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "poison", topic) == 0 })
 	if d := cmp.Diff(upTo(50), stored(t, s, traceID(t, 0))); d != "" {
 		t.Error(d)
 	}
@@ -255,7 +257,7 @@ func TestBomb(t *testing.T) {
 	produce(t, bomber, &kgo.Record{Topic: topic, Value: make([]byte, 40<<20)})
 	produce(t, bomber, good(11))
 	s := testkit.Start(t, append(b.flags("bomb", topic+"=otlp_proto"), "--receive.body_bytes", "8MiB", "--receive.held_bytes", "64MiB", "--receive.span_bytes", "1MiB")...)
-	eventually(t, "all is committed", func() bool { return b.behind(t, "bomb") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "bomb", topic) == 0 })
 	if d := cmp.Diff(upTo(20), stored(t, s, traceID(t, 0))); d != "" {
 		t.Error(d)
 	}
@@ -280,7 +282,7 @@ func TestTenants(t *testing.T) {
 		produce(t, client, r)
 	}
 	s := testkit.Start(t, append(b.flags("tenants", topic+"=otlp_proto"), "--tenants.list", "payments")...)
-	eventually(t, "all is committed", func() bool { return b.behind(t, "tenants") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "tenants", topic) == 0 })
 	if d := cmp.Diff(append(upTo(10), 41, 42, 43, 44, 45, 46, 47, 48, 49, 50), stored(t, s, traceID(t, 0))); d != "" {
 		t.Errorf("default: %s", d)
 	}
@@ -357,7 +359,7 @@ func TestBrokerRestart(t *testing.T) {
 	b.start(t)
 	send(51, 5)
 	eventually(t, "all is stored", func() bool { return len(stored(t, s, traceID(t, 0))) == 100 })
-	eventually(t, "all is committed", func() bool { return b.behind(t, "restart") == 0 })
+	eventually(t, "all is committed", func() bool { return b.behind(t, "restart", topic) == 0 })
 	if d := cmp.Diff(upTo(100), stored(t, s, traceID(t, 0))); d != "" {
 		t.Error(d)
 	}

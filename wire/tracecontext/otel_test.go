@@ -114,7 +114,7 @@ func oursSays(c Context) said {
 func TestOpenTelemetry(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, p := range pairs() {
-		for range 2000 {
+		for range 500 {
 			ctx := anyContext(t, r)
 			theirs := http.Header{}
 			p.theirs.Inject(ctx, propagation.HeaderCarrier(theirs))
@@ -136,7 +136,7 @@ func TestOpenTelemetry(t *testing.T) {
 func TestOpenTelemetryOurs(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for name, p := range pairs() {
-		for range 2000 {
+		for range 500 {
 			c := Context{Sampling: Sampling(r.IntN(4))}
 			for i := range c.TraceID {
 				c.TraceID[i] = byte(r.Uint32())
@@ -165,7 +165,7 @@ func TestOpenTelemetryMutations(t *testing.T) {
 	for _, name := range []string{"tracecontext", "b3", "b3multi", "jaeger"} {
 		p := pairs()[name]
 		differ := map[string]int{}
-		for range 20_000 {
+		for range 5_000 {
 			h := http.Header{}
 			p.theirs.Inject(anyContext(t, r), propagation.HeaderCarrier(h))
 			var names []string
