@@ -7,6 +7,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,6 +104,7 @@ type Inlet struct {
 	Limits   func(ctx context.Context) trace.Limits // for the tenant in ctx
 	Tenants  *Tenants                               // nil: there are none
 	Turns    *Turns                                 // nil: any number of requests is worked on at once
+	Alone    bool                                   // nobody is told to come back: what came waits for its turn as long as it takes
 }
 
 // Totals returns the spans received, refused and stored since the start: of the tenant in a context or, where there are none, of all
@@ -122,7 +124,7 @@ func (in *Inlet) Index(ctx context.Context, b *trace.Batch, raw []byte) error {
 
 // Convert indexes what convert makes of a request in another format than OTLP's, as Index does, and in one turn.
 func (in *Inlet) Convert(ctx context.Context, b *trace.Batch, convert func() (raw []byte, err error)) error {
-	err := in.Turns.Take(ctx)
+	err := in.turn(ctx, false)
 	if err == nil {
 		defer in.Turns.Done()
 		var raw []byte
@@ -171,9 +173,17 @@ func (in *Inlet) Write(ctx context.Context, b *trace.Batch) error {
 	return nil
 }
 
+// turn waits for a turn, for a batch that had one already or for one that had none.
+func (in *Inlet) turn(ctx context.Context, begun bool) error {
+	if in.Alone {
+		return in.Turns.take(ctx, begun, math.MaxInt64)
+	}
+	return in.Turns.take(ctx, begun, maxWait)
+}
+
 // append hands a batch to the sink when it is its turn, which is over when the sink does no more than wait.
 func (in *Inlet) append(ctx context.Context, b *trace.Batch) error {
-	if err := in.Turns.again(ctx); err != nil {
+	if err := in.turn(ctx, true); err != nil {
 		return err
 	}
 	done := sync.OnceFunc(in.Turns.Done)

@@ -83,22 +83,13 @@ func newTurns() *Turns { return &Turns{free: runtime.GOMAXPROCS(0)} }
 var errBehind = &trace.Error{Kind: trace.Busy, Msg: "more is being received than can be kept; send again later", After: time.Second}
 
 // Take waits for a turn, which Done gives back. The error, of kind Busy, says that it took too long.
-func (t *Turns) Take(ctx context.Context) error {
+func (t *Turns) Take(ctx context.Context) error { return t.take(ctx, false, maxWait) }
+
+// take is Take for a request that had a turn already, or had none, and waits for some time.
+func (t *Turns) take(ctx context.Context, begun bool, atMost time.Duration) error {
 	if t == nil {
 		return nil
 	}
-	return t.take(ctx, false)
-}
-
-// again is Take for a request that had a turn already.
-func (t *Turns) again(ctx context.Context) error {
-	if t == nil {
-		return nil
-	}
-	return t.take(ctx, true)
-}
-
-func (t *Turns) take(ctx context.Context, begun bool) error {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
@@ -108,7 +99,7 @@ func (t *Turns) take(ctx context.Context, begun bool) error {
 	w := &waiter{since: time.Now(), turn: make(chan struct{})}
 	leave := t.wait(trace.TenantOf(ctx), begun, w)
 	t.mu.Unlock()
-	limit := time.NewTimer(maxWait)
+	limit := time.NewTimer(atMost)
 	defer limit.Stop()
 	var err error
 	select {

@@ -22,6 +22,7 @@ import (
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := &Turns{free: 1}
+		again := func(ctx context.Context) error { return turns.take(ctx, true, maxWait) }
 		take := func(turn func(context.Context) error) {
 			t.Helper()
 			if err := turn(t.Context()); err != nil {
@@ -33,7 +34,7 @@ func TestTurns(t *testing.T) {
 		for _, who := range []struct {
 			name string
 			turn func(context.Context) error
-		}{{"first", turns.Take}, {"second", turns.Take}, {"begun", turns.again}} {
+		}{{"first", turns.Take}, {"second", turns.Take}, {"begun", again}} {
 			go func() {
 				take(who.turn)
 				order <- who.name
@@ -67,7 +68,7 @@ func TestTurns(t *testing.T) {
 			t.Errorf("after %v: %v", maxWait, err)
 		}
 		gone, leave := context.WithCancel(t.Context())
-		go func() { late <- turns.again(gone) }()
+		go func() { late <- again(gone) }()
 		synctest.Wait()
 		leave()
 		if err := <-late; trace.KindOf(err) != trace.Busy {

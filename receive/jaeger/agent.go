@@ -56,7 +56,7 @@ func newPacketCounts(reg prometheus.Registerer) packetCounts {
 // Agent returns an agent that reads from a socket, for Thrift's compact protocol or for the binary one.
 func (r *Receiver) Agent(conn *net.UDPConn, compact bool, b Buffers) *Agent {
 	a := &Agent{in: r.inlet, r: r, conn: conn, compact: compact, queue: newQueue(int(b.Queue), r.bodies.Hold), socket: int(b.Socket), done: make(chan struct{})}
-	a.in.Protocol = "jaeger/binary"
+	a.in.Protocol, a.in.Alone = "jaeger/binary", true
 	if compact {
 		a.in.Protocol = "jaeger/compact"
 	}

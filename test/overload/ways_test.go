@@ -20,10 +20,15 @@ import (
 
 	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire/jaeger"
+	"github.com/clewtrace/clew/wire/zipkin"
 )
 
 // errPushBack is that the server said "come back later", as the protocol has it.
 var errPushBack = errors.New("pushed back")
+
+// errWrong is that the server answered neither that nor that it keeps the batch.
+var errWrong = errors.New("wrong answer")
 
 // way is a protocol: how a batch looks in it, and how it is sent.
 type way struct {
@@ -35,10 +40,14 @@ type way struct {
 // sender sends an encoded batch and returns nil if it was acknowledged, errPushBack, or what else happened.
 type sender func(ctx context.Context, raw []byte) error
 
-// The ways that compress are those for which sending costs the least beside what receiving costs.
+// Most are compressed: sending costs little then, beside what receiving costs.
 var ways = []way{
-	{"OTLP/HTTP, gzip", otlpGzip, overHTTP("otlp_http", "/v1/traces", "application/x-protobuf", http.StatusOK)},
-	{"OTLP/gRPC, gzip", otlpGzip, overGRPC},
+	{"OTLP/HTTP", zipped(otlp), overHTTP("otlp_http", "/v1/traces", "application/x-protobuf", http.StatusOK)},
+	{"OTLP/gRPC", zipped(otlp), overGRPC("otlp_grpc", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")},
+	{"Zipkin", zipped(zipkin.EncodeSpans), overHTTP("zipkin", "/api/v2/spans", "application/json", http.StatusAccepted)},
+	{"Jaeger/HTTP", zipped(jaegerThrift), overHTTP("jaeger_http", "/api/traces", "application/x-thrift", http.StatusAccepted)},
+	{"Jaeger/gRPC", zipped(jaegerProto), overGRPC("jaeger_grpc", "/jaeger.api_v2.CollectorService/PostSpans")},
+	{"scribe", scribeCall, overScribe},
 }
 
 // batch returns the spans of a batch: one trace.
@@ -73,19 +82,25 @@ var operations = []string{"/orders", "/orders/new", "/cart", "/cart/items", "/lo
 
 func otlp(spans []trace.Span) []byte { return trace.AppendTraces(nil, spans) }
 
-func otlpGzip(spans []trace.Span) []byte {
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err == nil {
-		_, err = z.Write(otlp(spans))
+func jaegerThrift(spans []trace.Span) []byte { return jaeger.AppendThriftBatch(nil, spans) }
+
+func jaegerProto(spans []trace.Span) []byte { return jaeger.AppendPostSpans(nil, spans) }
+
+func zipped(encode func([]trace.Span) []byte) func([]trace.Span) []byte {
+	return func(spans []trace.Span) []byte {
+		var out bytes.Buffer
+		z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+		if err == nil {
+			_, err = z.Write(encode(spans))
+		}
+		if err == nil {
+			err = z.Close()
+		}
+		if err != nil {
+			panic(err) // a buffer takes everything
+		}
+		return out.Bytes()
 	}
-	if err == nil {
-		err = z.Close()
-	}
-	if err != nil {
-		panic(err) // a buffer takes everything
-	}
-	return out.Bytes()
 }
 
 // overHTTP posts to a listener. A push-back is 429 or 503 with Retry-After.
@@ -115,37 +130,45 @@ func overHTTP(listener, path, contentType string, ok int) func(s *testkit.Server
 				return nil
 			case a.StatusCode == http.StatusTooManyRequests || a.StatusCode == http.StatusServiceUnavailable:
 				if after, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || after < 1 {
-					return fmt.Errorf("answered %d with Retry-After %q", a.StatusCode, a.Header.Get("Retry-After"))
+					return fmt.Errorf("%w: %d with Retry-After %q", errWrong, a.StatusCode, a.Header.Get("Retry-After"))
 				}
 				return errPushBack
 			}
-			return fmt.Errorf("answered %d %.300q", a.StatusCode, said)
+			return fmt.Errorf("%w: %d %.300q", errWrong, a.StatusCode, said)
 		}
 	}
 }
 
-// overGRPC calls Export with what is compressed already. A push-back is RESOURCE_EXHAUSTED with RetryInfo.
-func overGRPC(s *testkit.Server) sender {
-	conn, err := grpc.NewClient(s.Address("otlp_grpc"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
+// overGRPC makes unary calls with what is compressed already. A push-back is RESOURCE_EXHAUSTED with RetryInfo.
+func overGRPC(listener, method string) func(s *testkit.Server) sender {
+	return func(s *testkit.Server) sender { return callGRPC(s.Address(listener), method) }
+}
+
+func callGRPC(address, method string) sender {
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.UseCompressor("gzip")))
 	return func(ctx context.Context, raw []byte) error {
 		if err != nil {
 			return err
 		}
 		var reply []byte
-		err := conn.Invoke(ctx, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", raw, &reply)
+		err := conn.Invoke(ctx, method, raw, &reply)
 		if err == nil && len(reply) > 0 {
-			return fmt.Errorf("answered with %d bytes", len(reply))
+			return fmt.Errorf("%w of %d bytes", errWrong, len(reply))
 		}
-		if err == nil || status.Code(err) != codes.ResourceExhausted {
+		switch status.Code(err) {
+		case codes.OK, codes.Unavailable, codes.Canceled, codes.DeadlineExceeded: // what gRPC says of connections
 			return err
+		case codes.ResourceExhausted:
+		default:
+			return fmt.Errorf("%w: %w", errWrong, err)
 		}
 		for _, d := range status.Convert(err).Details() {
 			if info, ok := d.(*errdetails.RetryInfo); ok && info.GetRetryDelay().AsDuration() > 0 {
 				return errPushBack
 			}
 		}
-		return fmt.Errorf("no RetryInfo: %w", err)
+		return fmt.Errorf("%w: no RetryInfo: %w", errWrong, err)
 	}
 }
 
