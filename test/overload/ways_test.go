@@ -44,7 +44,7 @@ type sender func(ctx context.Context, raw []byte) error
 var ways = []way{
 	{"OTLP/HTTP", zipped(otlp), overHTTP("otlp_http", "/v1/traces", "application/x-protobuf", http.StatusOK)},
 	{"OTLP/gRPC", zipped(otlp), overGRPC("otlp_grpc", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")},
-	{"Zipkin", zipped(zipkin.EncodeSpans), overHTTP("zipkin", "/api/v2/spans", "application/json", http.StatusAccepted)},
+	{"Zipkin", zipped(zipkinJSON), overHTTP("zipkin", "/api/v2/spans", "application/json", http.StatusAccepted)},
 	{"Jaeger/HTTP", zipped(jaegerThrift), overHTTP("jaeger_http", "/api/traces", "application/x-thrift", http.StatusAccepted)},
 	{"Jaeger/gRPC", zipped(jaegerProto), overGRPC("jaeger_grpc", "/jaeger.api_v2.CollectorService/PostSpans")},
 	{"scribe", scribeCall, overScribe},
@@ -81,6 +81,8 @@ func batch(n int) []trace.Span {
 var operations = []string{"/orders", "/orders/new", "/cart", "/cart/items", "/login", "/logout", "/"}
 
 func otlp(spans []trace.Span) []byte { return trace.AppendTraces(nil, spans) }
+
+func zipkinJSON(spans []trace.Span) []byte { return zipkin.Encode(zipkin.JSONV2, spans) }
 
 func jaegerThrift(spans []trace.Span) []byte { return jaeger.AppendThriftBatch(nil, spans) }
 
