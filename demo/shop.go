@@ -37,12 +37,14 @@ func Default() Config {
 func (c *Config) Validate() error {
 	switch {
 	case c.Rate < 0 || c.Rate > 1000:
-		return fmt.Errorf("rate is %g; want 0 to 1000 page views a second", c.Rate)
+		return fmt.Errorf("demo.rate: is %g; want 0 to 1000 page views a second", c.Rate)
 	case c.SlowEvery < 0 || c.FailEvery < 0:
 		return fmt.Errorf("slow every %d, fail every %d; want 0 or more", c.SlowEvery, c.FailEvery)
 	}
-	_, err := propagatorOf(c.Propagation, 0)
-	return err
+	if _, err := propagatorOf(c.Propagation, 0); err != nil {
+		return fmt.Errorf("demo.propagation: %w", err)
+	}
+	return nil
 }
 
 // Shop is the running services.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func runDemo(ctx context.Context, args []string) error {
 		}
 		defer func() { _ = os.RemoveAll(c.store.Dir) }()
 	}
-	if err := c.validate(); err != nil {
+	if err := cmp.Or(c.validate(), shop.Validate()); err != nil {
 		return usageError{ss.locate(err)}
 	}
 	if err := sender.demo(c, &shop); err != nil {
