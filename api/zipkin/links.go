@@ -17,6 +17,7 @@ type side struct {
 	at         host
 	remote     string // empty for none
 	failed     bool
+	start      uint64 // ns
 }
 
 // host is a local endpoint. The zero host says nothing.
@@ -146,7 +147,7 @@ func sidesOf(t *trace.Trace) []*side {
 }
 
 func (s *side) read(from *trace.Span) {
-	s.id = from.ID
+	s.id, s.start = from.ID, from.Start
 	if from.Parent != from.ID {
 		s.parent = from.Parent
 	}
@@ -179,21 +180,21 @@ func (s *side) read(from *trace.Span) {
 // merge puts together what was sent of one span in pieces, and finds servers that share their client's span without saying so.
 func merge(sides []*side) []*side {
 	slices.SortStableFunc(sides, func(a, b *side) int {
-		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), compareSides(a, b), a.at.compare(&b.at))
+		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), compareSides(a, b), a.at.compare(&b.at), cmp.Compare(a.start, b.start))
 	})
 	out := sides[:0]
 	var last *side
 	for i := 0; i < len(sides); i++ {
 		s := sides[i]
-		shared, at := s.shared, s.at
+		shared, at, kind, parent := s.shared, s.at, s.kind, s.parent // of its first piece
 		for ; i+1 < len(sides) && sides[i+1].id == s.id && sides[i+1].shared == shared && at.take(&sides[i+1].at); i++ {
 			s.add(sides[i+1])
 		}
 		if last != nil && last.id == s.id {
-			if last.kind == trace.KindClient && s.kind == trace.KindServer {
+			if last.kind == trace.KindClient && kind == trace.KindServer {
 				shared, s.shared = true, true
 			}
-			if shared && s.parent.IsZero() {
+			if shared && parent.IsZero() && !last.parent.IsZero() {
 				s.parent = last.parent
 			}
 		}
