@@ -28,7 +28,10 @@ const (
 )
 
 func flags() []string {
-	return []string{"--process.memory", fmt.Sprint(limitMiB, "MiB"), "--store.head_bytes", "32MiB", "--log.level", "info"}
+	return []string{
+		"--process.memory", fmt.Sprint(limitMiB, "MiB"), "--store.head_bytes", "32MiB", "--receive.body_bytes", "16MiB", "--receive.held_bytes", "96MiB", "--receive.span_bytes", "4MiB",
+		"--log.level", "info",
+	}
 }
 
 // TestOverload measures what the server takes, then offers it many times as much, asks it questions meanwhile, and kills it in the end.
