@@ -60,7 +60,7 @@ type httpTransport struct {
 
 func openHTTP(to target) (transport, error) {
 	t := &httpTransport{target: to, address: to.url.String(), answer: make([]byte, maxAnswer)}
-	t.client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10}}
+	t.client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, WriteBufferSize: 64 << 10, TLSClientConfig: to.cfg.TLS.Clone()}}
 	var err error
 	switch to.cfg.Compression {
 	case "gzip":

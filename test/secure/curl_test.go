@@ -104,7 +104,7 @@ func TestCommands(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "kept")
 	join := func(parts ...[]string) []string { return slices.Concat(parts...) }
 	backup, del := []string{"backup", "--admin", s.https("admin")}, []string{"delete", "--tenant", "payments", "--all", "--admin", s.https("admin")}
-	http := join(load, []string{"--endpoint", s.https("otlp_http"), "--protocol", "http"})
+	http := join(load, []string{"--endpoint", s.https("otlp_http"), "--protocol", "otlp/http"})
 	for _, c := range []struct {
 		args   []string
 		status int
