@@ -14,8 +14,8 @@ const NAMES: Record<string, string> = {
   "otlp/http": "OTLP HTTP",
   zipkin: "Zipkin",
   scribe: "Zipkin scribe",
-  "jaeger/compact": "Jaeger UDP, compact",
-  "jaeger/binary": "Jaeger UDP, binary",
+  "jaeger/compact": "Jaeger compact",
+  "jaeger/binary": "Jaeger binary",
   "jaeger/http": "Jaeger HTTP",
   "jaeger/grpc": "Jaeger gRPC",
   "sampling/http": "sampling HTTP",
@@ -118,7 +118,7 @@ export function FirstPage() {
           <div>
             <h1>Send the first trace</h1>
             <p>
-              Clew is listening. Point any OpenTelemetry or Zipkin client here and its spans appear within a second. Nothing else
+              Clew is listening. Point any OpenTelemetry, Jaeger or Zipkin client here and its spans appear within a second. Nothing else
               to set up: every span is kept.
             </p>
           </div>
