@@ -384,8 +384,11 @@ func TestAtTheSameTime(t *testing.T) {
 	var stored atomic.Int64
 	next := stepSink(func(b *trace.Batch) error { stored.Add(int64(len(b.Spans))); return nil })
 	ch, reg, _ := chain(next, Config{Steps: []Configured{
-		{Name: "sample", Step: NewSampler(Sampling{Percent: 50})}, {Name: "redact", Step: red}, {Name: "rename", Step: ren, When: When{Services: []Glob{"shop"}}},
-		{Name: "limit", Step: lim}, {Name: "odd", Step: stepFunc(dropOdd), When: When{Tenants: []Glob{"b"}}},
+		{Name: "sample", Step: NewSampler(Sampling{Percent: 50})},
+		{Name: "redact", Step: red},
+		{Name: "rename", Step: ren, When: When{Services: []Glob{"shop"}}},
+		{Name: "limit", Step: lim},
+		{Name: "odd", Step: stepFunc(dropOdd), When: When{Tenants: []Glob{"b"}}},
 	}})
 	spans := append(randomIDs(plain(50)), secretive())
 	spans = append(spans, many("other", 10)...)
