@@ -118,8 +118,8 @@ export function FirstPage() {
           <div>
             <h1>Send the first trace</h1>
             <p>
-              Clew is listening. Point any OpenTelemetry, Jaeger or Zipkin client here and its spans appear within a second. Nothing else
-              to set up: every span is kept.
+              Clew is listening. Point any OpenTelemetry, Jaeger or Zipkin client here and its spans appear within a second.
+              Nothing else to set up: every span is kept.
             </p>
           </div>
           <Yarn />
