@@ -25,6 +25,7 @@ type Process struct {
 	Totals    func(ctx context.Context) (received, refused, stored uint64) // of the tenant in ctx
 	Deletions func() uint64                                                // grows when traces are deleted
 	Retention func(ctx context.Context) (age time.Duration, bytes int64)   // of the tenant that asks
+	KeepBytes int64                                                        // of memory for traces that the page shows
 }
 
 // Listener is a protocol and the address where it is spoken.
@@ -37,12 +38,12 @@ type Listener struct {
 type API struct {
 	engine  *query.Engine
 	process Process
-	traces  cache
+	traces  *cache
 }
 
 // Register adds the API's calls to a mux.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, process Process) {
-	a := &API{engine: engine, process: process}
+	a := &API{engine: engine, process: process, traces: newCache(process.KeepBytes)}
 	for pattern, h := range map[string]api.Handler{
 		"status": a.status, "services": a.services, "operations": a.operations, "search": a.search,
 		"attributes": a.attributes, "attributes/{key}/values": a.attributes,

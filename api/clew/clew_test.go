@@ -45,7 +45,8 @@ func server(t testing.TB, batches ...[]trace.Span) served {
 	t.Cleanup(func() { _ = store.Close() })
 	mux := http.NewServeMux()
 	Register(mux, api.NewGate(4, log, prometheus.NewRegistry()), query.New(store), Process{
-		Version: "1.2.3", Started: time.Unix(0, testkit.SampleTime), Listen: []Listener{{"otlp/grpc", "127.0.0.1:4317"}},
+		KeepBytes: 1 << 20,
+		Version:   "1.2.3", Started: time.Unix(0, testkit.SampleTime), Listen: []Listener{{"otlp/grpc", "127.0.0.1:4317"}},
 		Totals: func(context.Context) (received, refused, stored uint64) { return 3, 1, 2 }, Deletions: store.Deletions,
 		Retention: func(context.Context) (time.Duration, int64) { return time.Hour, 5 },
 	})

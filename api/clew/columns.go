@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/insight"
@@ -21,55 +19,12 @@ type arranged struct {
 	tree   trace.Tree
 	times  insight.Times
 
+	bytes     int64  // of memory, about
 	deletions uint64 // how many there had been when it was read
 }
 
 // version tells one state of a growing trace from another, so that rows are of the columns that the page has.
 func (x *arranged) version() string { return strconv.Itoa(len(x.trace.Spans)) }
-
-// cacheSpans bounds the spans that are kept for the rows calls that follow a columns call.
-const cacheSpans = 500_000
-
-// cache keeps the traces arranged last, least recently asked for first.
-type cache struct {
-	mu     sync.Mutex
-	traces []*arranged
-}
-
-// is reports whether the trace is a tenant's one with an ID: two tenants may have the same.
-func (x *arranged) is(tenant string, id trace.ID) bool { return x.tenant == tenant && x.trace.ID == id }
-
-// get returns the trace that a request names if it is kept, and nothing was deleted since.
-func (c *cache) get(r *http.Request, id trace.ID, deletions uint64) *arranged {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	tenant, version := trace.TenantOf(r.Context()), r.FormValue("version")
-	c.traces = slices.DeleteFunc(c.traces, func(a *arranged) bool { return a.deletions != deletions })
-	for i, a := range c.traces {
-		if a.is(tenant, id) && a.version() == version {
-			c.traces = append(append(c.traces[:i:i], c.traces[i+1:]...), a)
-			return a
-		}
-	}
-	return nil
-}
-
-func (c *cache) put(a *arranged) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	total := len(a.trace.Spans)
-	if total > cacheSpans { // rows of it are read anew
-		return
-	}
-	first := len(c.traces)
-	for ; first > 0; first-- {
-		if total += len(c.traces[first-1].trace.Spans); total > cacheSpans {
-			break
-		}
-	}
-	c.traces = slices.DeleteFunc(slices.Delete(c.traces, 0, first), func(old *arranged) bool { return old.is(a.tenant, a.trace.ID) })
-	c.traces = append(c.traces, a)
-}
 
 func (a *API) arrange(r *http.Request) (*arranged, error) {
 	deletions := a.process.Deletions() // before it is read
@@ -79,9 +34,13 @@ func (a *API) arrange(r *http.Request) (*arranged, error) {
 	}
 	x := &arranged{tenant: trace.TenantOf(r.Context()), trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
 	x.times = insight.Measure(t.Spans, x.tree)
+	x.bytes = t.Memory() + int64(len(x.tree.Rows))*rowMemory
 	a.traces.put(x)
 	return x, nil
 }
+
+// rowMemory is what a row of the tree and its times take, about.
+const rowMemory = 128
 
 const columnsType = "application/vnd.clew.columns"
 

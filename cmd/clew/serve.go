@@ -138,7 +138,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	zipkinMux.HandleFunc("GET /health", health.Live)
 	apizipkin.Register(zipkinMux, gate, engine)
 	pageServer := newServer(c.pageHandler(gate, engine, apiclew.Process{
-		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention,
+		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(),
 	}), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
 
@@ -188,6 +188,14 @@ func (c *config) limitMemory() {
 		rest := int64(32<<20) + c.memory/16
 		debug.SetMemoryLimit(max(c.memory-rest, c.memory/2))
 	}
+}
+
+// keepBytes returns how much memory the traces may take that the page shows: an eighth of what the process may take.
+func (c *config) keepBytes() int64 {
+	if c.memory > 0 {
+		return c.memory / 8
+	}
+	return 256 << 20
 }
 
 func (c *config) bodies(reg prometheus.Registerer) *receive.Bodies {
