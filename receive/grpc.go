@@ -7,18 +7,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
-	"mime"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
 	"github.com/clewtrace/clew/trace"
-	wire "github.com/clewtrace/clew/wire/otlp"
+	"github.com/clewtrace/clew/wire"
+	"github.com/clewtrace/clew/wire/otlp"
 )
 
 // Method does a unary call of gRPC: it takes the message and returns that of the answer. What it is given is no longer there when it
@@ -82,7 +80,7 @@ type outcome struct {
 
 // ServeHTTP answers one request, be it a call of gRPC or not.
 func (c *Calls) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if req.ProtoMajor < 2 || !IsGRPC(req) || req.Method != http.MethodPost {
+	if req.ProtoMajor < 2 || !wire.IsGRPC(req) || req.Method != http.MethodPost {
 		c.notGRPC(w, req)
 		return
 	}
@@ -100,19 +98,13 @@ func (c *Calls) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	timeout := c.Timeout
-	if t, ok := grpcTimeout(req.Header.Get("Grpc-Timeout")); ok && t < timeout {
+	if t, ok := wire.GRPCTimeout(req.Header.Get("Grpc-Timeout")); ok && t < timeout {
 		timeout = t
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(t)) // HTTP/2's has no other error than "not supported"
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), timeout)
 	defer cancel()
 	c.do(ctx, req, method).write(w)
-}
-
-// IsGRPC reports whether a request says that it is a call of gRPC.
-func IsGRPC(req *http.Request) bool {
-	t, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	return err == nil && (t == "application/grpc" || t == "application/grpc+proto")
 }
 
 // notGRPC tells those that speak something else where to go: mostly they are exporters set to HTTP with the port of gRPC.
@@ -123,25 +115,12 @@ func (c *Calls) notGRPC(w http.ResponseWriter, req *http.Request) {
 		reason, status = "http_version", http.StatusHTTPVersionNotSupported
 		w.Header().Set("Connection", "close")
 		_, _ = io.CopyN(io.Discard, req.Body, 256<<10) // or the answer might be lost with the connection
-	case IsGRPC(req):
+	case wire.IsGRPC(req):
 		reason, status = "method", http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "POST")
 	}
 	c.Meter.RefuseRequest(c.Protocol, reason)
 	http.Error(w, "this port "+c.Takes+", which is POST over HTTP/2 with content-type application/grpc"+c.Instead, status)
-}
-
-// grpcTimeout reads a Grpc-Timeout: up to eight digits and a unit.
-func grpcTimeout(s string) (t time.Duration, ok bool) {
-	if len(s) < 2 || len(s) > 9 {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
-	unit := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}[s[len(s)-1]]
-	if err != nil || unit == 0 || time.Duration(n) > math.MaxInt64/unit { // centuries
-		return 0, false
-	}
-	return time.Duration(n) * unit, true
 }
 
 // do reads one message and has the method take it. Its memory is given back before the answer is written.
@@ -212,27 +191,14 @@ func (o outcome) write(w http.ResponseWriter) {
 		return
 	}
 	h.Set("Grpc-Status", strconv.Itoa(int(o.code)))
-	h.Set("Grpc-Message", percentEncoded(o.text))
+	h.Set("Grpc-Message", wire.GRPCMessage(o.text))
 	if o.code == codes.Unimplemented {
 		h.Set("Grpc-Accept-Encoding", "identity,gzip,zstd")
 	}
 	if o.after > 0 {
-		status := wire.AppendRetryDetail(wire.AppendStatus(nil, int(o.code), o.text), o.after)
+		status := otlp.AppendRetryDetail(otlp.AppendStatus(nil, int(o.code), o.text), o.after)
 		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(status))
-		h.Set("Google.rpc.retryinfo-Bin", base64.RawStdEncoding.EncodeToString(wire.AppendRetryInfo(nil, o.after))) // where Python's SDK looks for it
+		h.Set("Google.rpc.retryinfo-Bin", base64.RawStdEncoding.EncodeToString(otlp.AppendRetryInfo(nil, o.after))) // where Python's SDK looks for it
 	}
 	w.WriteHeader(http.StatusOK)
-}
-
-// percentEncoded returns text as Grpc-Message has it: printable ASCII without the percent sign as it is.
-func percentEncoded(text string) string {
-	var b strings.Builder
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '%' {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
