@@ -17,6 +17,7 @@ const packetSpans = 40
 // packets sends packets to the agent's port, of which nobody says what became of them, until it is stopped.
 type packets struct {
 	conn       net.Conn
+	spans      []trace.Span // of a packet
 	stop, done chan struct{}
 	sent       int
 }
@@ -27,7 +28,11 @@ func newPackets(t *testing.T, s *testkit.Server) *packets {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &packets{conn: conn, stop: make(chan struct{}), done: make(chan struct{})}
+	p := &packets{conn: conn, spans: batch(1 << 40)[:packetSpans], stop: make(chan struct{}), done: make(chan struct{})}
+	resource := &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String("packets")}}}
+	for i := range p.spans {
+		p.spans[i].Resource = resource
+	}
 	go func() {
 		defer close(p.done)
 		for {
@@ -45,13 +50,10 @@ func newPackets(t *testing.T, s *testkit.Server) *packets {
 }
 
 func (p *packets) send() {
-	spans := batch(1 << 40)[:packetSpans]
-	resource := &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String("packets")}}}
-	for i := range spans {
-		binary.BigEndian.PutUint64(spans[i].TraceID[:], uint64(p.sent+1))
-		spans[i].Resource = resource
+	for i := range p.spans {
+		binary.BigEndian.PutUint64(p.spans[i].TraceID[:], uint64(p.sent+1))
 	}
-	if _, err := p.conn.Write(jaeger.AppendEmitBatch(nil, spans)); err == nil {
+	if _, err := p.conn.Write(jaeger.AppendEmitBatch(nil, p.spans)); err == nil {
 		p.sent++
 	}
 }
