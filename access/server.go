@@ -49,10 +49,11 @@ const expirySoon = 7 * 24 * time.Hour
 
 // Secured is the TLS of listeners, from files that are read again when they change.
 type Secured struct {
-	files    *Files
-	log      *slog.Logger
-	failures *prometheus.CounterVec
-	expiry   *prometheus.GaugeVec
+	files      *Files
+	log        *slog.Logger
+	failures   *prometheus.CounterVec // of reading files
+	handshakes *prometheus.CounterVec // that failed
+	expiry     *prometheus.GaugeVec
 }
 
 // NewSecured returns the TLS of listeners, whose metrics are registered.
@@ -62,23 +63,32 @@ func NewSecured(files *Files, log *slog.Logger, reg prometheus.Registerer) *Secu
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "clew_tls_reload_failures_total", Help: "Changed certificate files that were no good, by listener: what they had before stays in use.",
 		}, []string{"listener"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "clew_tls_handshake_failures_total", Help: "Connections whose TLS handshake failed, by listener and reason.",
+		}, []string{"listener", "reason"}),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "clew_tls_certificate_expiry_seconds", Help: "When a listener's certificate ends, Unix time.",
 		}, []string{"listener"}),
 	}
-	reg.MustRegister(s.failures, s.expiry)
+	reg.MustRegister(s.failures, s.handshakes, s.expiry)
 	return s
 }
 
 // Endpoint is the TLS of one listener.
-type Endpoint struct{ now atomic.Pointer[tls.Config] }
+type Endpoint struct {
+	now      atomic.Pointer[tls.Config]
+	failures *prometheus.CounterVec // of handshakes, by reason
+}
 
 // Listen reads a listener's files. An error begins with the field that is wrong, as a setting's key.
 func (s *Secured) Listen(listener string, t ServerTLS) (*Endpoint, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Endpoint{}
+	e := &Endpoint{failures: s.handshakes.MustCurryWith(prometheus.Labels{"listener": listener})}
+	for _, reason := range failedReasons {
+		e.failures.WithLabelValues(reason)
+	}
 	set := &fileSet{paths: []string{t.CertFile, t.KeyFile}, failures: s.failures.WithLabelValues(listener), what: []any{"listener", listener, "cert_file", t.CertFile}}
 	if t.ClientCAFile != "" {
 		set.paths = append(set.paths, t.ClientCAFile)
@@ -136,9 +146,9 @@ func (s *ServerTLS) config(contents [][]byte) (*tls.Config, error) {
 	return out, nil
 }
 
-// Config returns the configuration of the listener's connections, which speak one of the protocols (of ALPN) if any are given. Each new
+// config returns the configuration of the listener's connections, which speak one of the protocols (of ALPN) if any are given. Each new
 // connection takes what the files have then.
-func (e *Endpoint) Config(protocols ...string) *tls.Config {
+func (e *Endpoint) config(protocols []string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, // of what comes next it is overruled
 		NextProtos: protocols,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -270,29 +269,28 @@ type guarded struct {
 	tls    *access.Endpoint // nil: none
 }
 
-// Accept returns the next connection for what is not HTTP: behind TLS, if there is.
-func (l *guarded) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil || l.tls == nil {
-		return conn, err
+// secured returns what to serve: the listener, behind TLS if there is. Connections speak one of the protocols (of ALPN) then, if any are given.
+func (l *guarded) secured(protocols ...string) net.Listener {
+	if l.tls == nil {
+		return l.Listener
 	}
-	return tls.Server(conn, l.tls.Config()), nil
+	return l.tls.Listener(l.Listener, protocols...)
 }
 
 // prepare makes a server serve those who are let in, with TLS if there is, and returns what serves.
 func (l *guarded) prepare(s *http.Server) (serve func() error) {
 	s.Handler = l.handler(s.Handler)
+	serve = func() error { return s.Serve(l.secured("h2", "http/1.1")) }
 	if l.tls == nil {
-		return func() error { return s.Serve(l.Listener) }
+		return serve
 	}
-	s.TLSConfig = l.tls.Config("h2", "http/1.1")
 	if s.Protocols != nil {
 		s.Protocols.SetHTTP2(true)
 	}
 	if s.HTTP2 == nil { // as without TLS there is none: what a connection may have us keep is as small as OTLP/gRPC's
 		s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 256, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 1 << 20}
 	}
-	return func() error { return s.ServeTLS(l.Listener, "", "") }
+	return serve
 }
 
 // handler returns what lets requests through to h that may pass, for the tenant that they are of.

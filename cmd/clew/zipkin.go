@@ -24,8 +24,8 @@ func (c *config) zipkinServers(inlet receive.Inlet, bodies *receive.Bodies, mux 
 
 // serveScribe serves scribe, whose calls name no tenant.
 func (c *config) serveScribe(ctx context.Context, work *errgroup.Group, s *scribe.Server, l net.Listener) {
-	if l != nil {
+	if g, ok := l.(*guarded); ok { // nil: switched off
 		ctx = trace.WithTenant(ctx, c.listenerTenant("listen.scribe"))
-		work.Go(func() error { return s.Serve(ctx, l) })
+		work.Go(func() error { return s.Serve(ctx, g.secured()) })
 	}
 }
