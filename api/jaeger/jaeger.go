@@ -3,9 +3,11 @@ package jaeger
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,12 +19,27 @@ import (
 	wire "github.com/clewtrace/clew/wire/jaeger"
 )
 
-// API answers Jaeger's calls.
-type API struct{ engine *query.Engine }
+// Archive keeps chosen traces when the store's retention deletes them. The engine finds them there.
+type Archive interface {
+	// Archive keeps a trace: when it returns nil, that is on disk. The error is of kind NotFound when there is no such trace.
+	Archive(ctx context.Context, id trace.ID) error
+}
 
-// Register adds the API's calls to a mux. What else is asked for below /api/ is answered in Jaeger's frame, too.
-func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
-	a := &API{engine}
+// API answers Jaeger's calls.
+type API struct {
+	engine       *query.Engine
+	gate         *api.Gate
+	keeper       Archive
+	transforming chan struct{}
+}
+
+// New returns an API that asks an engine, as a gate lets it.
+func New(gate *api.Gate, engine *query.Engine, keeper Archive) *API {
+	return &API{engine: engine, gate: gate, keeper: keeper, transforming: make(chan struct{}, 1)}
+}
+
+// Register adds the calls over HTTP to a mux. What else is asked for below /api/ is answered in Jaeger's frame, too.
+func (a *API) Register(mux *http.ServeMux) {
 	for _, c := range []struct {
 		pattern, call string
 		handler       api.Handler
@@ -33,9 +50,18 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 		{"GET /api/traces", "traces", a.search},
 		{"GET /api/traces/{id}", "traces_by_id", a.trace},
 		{"GET /api/dependencies", "dependencies", a.dependencies},
+		{"GET /api/deep-dependencies", "deep_dependencies", a.deepDependencies},
+		{"GET /analytics/v1/dependencies", "deep_dependencies", a.deepDependencies},
+		{"GET /api/metrics/latencies", "metrics_latencies", a.latencies},
+		{"GET /api/metrics/calls", "metrics_calls", a.calls},
+		{"GET /api/metrics/errors", "metrics_errors", a.errors},
+		{"GET /api/metrics/minstep", "metrics_minstep", minimalStep},
+		{"GET /api/quality-metrics", "quality_metrics", a.quality},
+		{"POST /api/archive/{id}", "archive", a.archive},
+		{"POST /api/transform", "transform", a.transform},
 		{"/api/", "unknown", unknown},
 	} {
-		mux.Handle(c.pattern, gate.Wrap("jaeger", c.call, refuse, indented(c.handler)))
+		mux.Handle(c.pattern, a.gate.Wrap("jaeger", c.call, refuse, indented(c.handler)))
 	}
 }
 
@@ -131,16 +157,16 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	raw, err := isRaw(r)
+	raw, err := boolean(r.URL.Query(), "raw")
+	if err == nil {
+		err = hints(r.URL.Query())
+	}
 	if err != nil {
 		return api.Answer{}, err
 	}
 	t, err := a.engine.Trace(r.Context(), id, trace.Range{})
-	if trace.KindOf(err) == trace.NotFound {
-		return api.Answer{}, trace.Errorf(trace.NotFound, "trace not found")
-	}
 	if err != nil {
-		return api.Answer{}, err
+		return api.Answer{}, notFound(err)
 	}
 	out := &traces{encoder: wire.Encoder{Raw: raw}}
 	if err := out.add(t); err != nil {
@@ -149,17 +175,35 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	return framed(out, nil), nil
 }
 
-// isRaw reports whether the spans are wanted as they came, nothing mended.
-func isRaw(r *http.Request) (bool, error) {
-	v := r.FormValue("raw")
+// notFound returns an error as Jaeger's clients know it.
+func notFound(err error) error {
+	if trace.KindOf(err) == trace.NotFound {
+		return trace.Errorf(trace.NotFound, "trace not found")
+	}
+	return err
+}
+
+// hints checks the times between which a trace may be: µs, or the ms of Grafana. They are not needed to find it.
+func hints(form url.Values) error {
+	for _, name := range []string{"start", "end"} {
+		if _, _, err := number(form, name, "microseconds"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boolean reads a parameter that is true or false; false if it is missing.
+func boolean(form url.Values, name string) (bool, error) {
+	v := form.Get(name)
 	if v == "" {
 		return false, nil
 	}
-	raw, err := strconv.ParseBool(v)
+	b, err := strconv.ParseBool(v)
 	if err != nil {
-		return false, trace.Errorf(trace.Invalid, "unable to parse param 'raw': %.40q is neither true nor false", v)
+		return false, trace.Errorf(trace.Invalid, "unable to parse param '%s': %.40q is neither true nor false", name, v)
 	}
-	return raw, nil
+	return b, nil
 }
 
 // A span and a tag take so many bytes in Jaeger's form at least.
@@ -197,7 +241,7 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err := r.ParseForm(); err != nil {
 		return api.Answer{}, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
 	}
-	raw, err := isRaw(r)
+	raw, err := boolean(r.Form, "raw")
 	if err != nil {
 		return api.Answer{}, err
 	}

@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -60,10 +61,18 @@ func server(t testing.TB, batches ...[]trace.Span) *httptest.Server {
 func serve(t testing.TB, store *spool.Spool) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	Register(mux, api.NewGate(4, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), query.New(store))
+	New(api.NewGate(4, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), query.New(store), kept{store}).Register(mux)
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// kept is an archive that has what the store has, and keeps nothing.
+type kept struct{ *spool.Spool }
+
+func (k kept) Archive(ctx context.Context, id trace.ID) error {
+	_, err := k.Trace(ctx, id, trace.Range{})
+	return err
 }
 
 func get(t testing.TB, s *httptest.Server, path string) (int, []byte) {

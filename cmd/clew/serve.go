@@ -113,21 +113,21 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	serveHTTP(work, adminServer, adminL)
 	defer shut(adminServer)
 
-	store, err := tenants.Open(c.store, c.tenantsKept(), log, reg)
+	store, err := c.openStore(log, reg)
 	if err != nil {
-		return fmt.Errorf("store.dir: %w", err)
+		return err
 	}
 	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
-	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
+	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store.Store) })
 	meter, bodies := receive.NewMeter(reg), c.bodies(reg)
-	sink, err := c.openForward(store, bodies, log, reg)
+	sink, err := c.openForward(store.Store, bodies, log, reg)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
 	inlet := receive.Inlet{
 		Sink: c.processed(sink, bodies, log, reg), Meter: meter, Tenants: c.share(gate, bodies, reg), Turns: bodies.Turns(),
-		Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store) },
+		Limits: func(ctx context.Context) trace.Limits { return c.limits(ctx, store.Store) },
 	}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
@@ -137,7 +137,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	zipkinMux := http.NewServeMux()
 	zipkinMux.HandleFunc("GET /health", health.Live)
 	apizipkin.Register(zipkinMux, gate, engine)
-	pageServer := newServer(c.pageHandler(gate, engine, apiclew.Process{
+	pageServer := newServer(c.pageHandler(gate, engine, store, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(),
 	}), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
@@ -174,10 +174,10 @@ func (c *config) finish(log *slog.Logger, sink forwarder, servers ...stopper) er
 }
 
 // pageHandler returns the handler of the query port: the page and the APIs that it and Jaeger's clients ask.
-func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, p apiclew.Process) http.Handler {
+func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, keeper jaeger.Archive, p apiclew.Process) http.Handler {
 	mux := http.NewServeMux()
 	apiclew.Register(mux, gate, engine, p)
-	jaeger.Register(mux, gate, engine)
+	jaeger.New(gate, engine, keeper).Register(mux)
 	mux.Handle("/", ui.Handler(c.prefix))
 	return underPrefix(c.prefix, mux)
 }

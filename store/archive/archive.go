@@ -49,14 +49,14 @@ type Store struct {
 	archived prometheus.Counter
 }
 
-// Open adds an archive to a store, of which the configuration and the tenants are given. Its folder is made when a trace is archived first.
-func Open(s *tenants.Store, cfg spool.Config, list []tenants.Tenant, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+// Open adds an archive to a store, of which the configuration is given. Its folder is made when a trace is archived first.
+func Open(s *tenants.Store, cfg spool.Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	a := &Store{Store: s, cfg: cfg, log: log.With("store", folder)}
 	a.cfg.Dir, a.cfg.Retention, a.cfg.RetentionBytes = filepath.Join(cfg.Dir, folder), 0, 0
-	a.cfg.HeadBytes = headBytes * int64(1+len(list))
-	for _, t := range list {
-		a.list = append(a.list, tenants.Tenant{Name: t.Name})
+	for _, name := range s.Names() {
+		a.list = append(a.list, tenants.Tenant{Name: name})
 	}
+	a.cfg.HeadBytes = headBytes * int64(1+len(a.list))
 	a.archived = prometheus.NewCounter(prometheus.CounterOpts{Name: "clew_archive_traces_total", Help: "Traces that were archived."})
 	reg.MustRegister(a.archived, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "clew_archive_bytes", Help: "Bytes of archived traces on disk."}, a.bytes))
 	if _, err := os.Stat(a.cfg.Dir); errors.Is(err, fs.ErrNotExist) {

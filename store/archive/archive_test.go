@@ -23,12 +23,11 @@ func open(t testing.TB, dir string) *Store {
 	t.Helper()
 	cfg, log, reg := spool.Default(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	cfg.Dir, cfg.Retention, cfg.HeadAge = dir, time.Hour, time.Second
-	list := []tenants.Tenant{{Name: "other", Retention: time.Hour}}
-	s, err := tenants.Open(cfg, list, log, reg)
+	s, err := tenants.Open(cfg, []tenants.Tenant{{Name: "other", Retention: time.Hour}}, log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(s, cfg, list, log, reg)
+	a, err := Open(s, cfg, log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}

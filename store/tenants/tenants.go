@@ -16,8 +16,10 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,6 +171,12 @@ func (s *Store) Deletions() (n uint64) {
 		n += p.Deletions()
 	}
 	return n
+}
+
+// Names returns the names of all tenants but the default, sorted.
+func (s *Store) Names() []string {
+	names := slices.Sorted(maps.Keys(s.keep))
+	return slices.DeleteFunc(names, func(n string) bool { return n == trace.DefaultTenant })
 }
 
 // Retention returns how long, and how much, is kept of the tenant's; 0 is no limit.
