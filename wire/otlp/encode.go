@@ -14,7 +14,20 @@ import (
 
 // AppendJSON appends spans as OTLP/JSON: {"resourceSpans": [...]}. Neighbours with the same Resource and Scope pointers share them. What is not UTF-8 becomes U+FFFD.
 func AppendJSON(b []byte, spans []trace.Span) []byte {
-	b = append(b, `{"resourceSpans":[`...)
+	return append(form{}.appendSpans(append(b, `{"resourceSpans":`...), spans), '}')
+}
+
+// AppendMappedJSON appends spans as an array of ResourceSpans in the JSON that protobuf's own mapping makes of them, as Tempo answers: as
+// OTLP/JSON, but for IDs in base64 and enumerations by name.
+func AppendMappedJSON(b []byte, spans []trace.Span) []byte {
+	return form{mapped: true}.appendSpans(b, spans)
+}
+
+// form is one of the two JSONs of OTLP.
+type form struct{ mapped bool }
+
+func (f form) appendSpans(b []byte, spans []trace.Span) []byte {
+	b = append(b, '[')
 	for i := 0; i < len(spans); {
 		j := i + 1
 		for j < len(spans) && spans[j].Resource == spans[i].Resource {
@@ -23,13 +36,13 @@ func AppendJSON(b []byte, spans []trace.Span) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendResourceSpans(b, spans[i:j])
+		b = f.appendResourceSpans(b, spans[i:j])
 		i = j
 	}
-	return append(b, "]}"...)
+	return append(b, ']')
 }
 
-func appendResourceSpans(b []byte, spans []trace.Span) []byte {
+func (f form) appendResourceSpans(b []byte, spans []trace.Span) []byte {
 	b = append(b, `{"resource":{`...)
 	res := spans[0].Resource
 	if res != nil {
@@ -47,7 +60,7 @@ func appendResourceSpans(b []byte, spans []trace.Span) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendScopeSpans(b, spans[i:j])
+		b = f.appendScopeSpans(b, spans[i:j])
 		i = j
 	}
 	b = append(b, ']')
@@ -58,7 +71,7 @@ func appendResourceSpans(b []byte, spans []trace.Span) []byte {
 	return append(b, '}')
 }
 
-func appendScopeSpans(b []byte, spans []trace.Span) []byte {
+func (f form) appendScopeSpans(b []byte, spans []trace.Span) []byte {
 	b = append(b, `{"scope":{`...)
 	scope := spans[0].Scope
 	if scope != nil {
@@ -74,7 +87,7 @@ func appendScopeSpans(b []byte, spans []trace.Span) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendSpan(b, &spans[i])
+		b = f.appendSpan(b, &spans[i])
 	}
 	b = append(b, ']')
 	if scope != nil && scope.SchemaURL != "" {
@@ -84,8 +97,8 @@ func appendScopeSpans(b []byte, spans []trace.Span) []byte {
 	return append(b, '}')
 }
 
-func appendSpan(b []byte, s *trace.Span) []byte {
-	o := object{b: append(b, '{')}
+func (f form) appendSpan(b []byte, s *trace.Span) []byte {
+	o := object{b: append(b, '{'), form: f}
 	o.id("traceId", s.TraceID[:])
 	o.id("spanId", s.ID[:])
 	o.text("traceState", s.State)
@@ -95,7 +108,7 @@ func appendSpan(b []byte, s *trace.Span) []byte {
 	o.count("flags", s.Flags)
 	o.key("name")
 	o.b = AppendString(o.b, s.Name)
-	o.count("kind", uint32(s.Kind))
+	o.enum("kind", kindNames[:], uint32(s.Kind))
 	o.time("startTimeUnixNano", s.Start)
 	o.time("endTimeUnixNano", s.End)
 	o.attrs(s.Attrs)
@@ -120,20 +133,20 @@ func appendSpan(b []byte, s *trace.Span) []byte {
 		o.b = append(o.b, '[')
 		for i := range s.Links {
 			o.next(i)
-			o.b = appendLink(o.b, &s.Links[i])
+			o.b = f.appendLink(o.b, &s.Links[i])
 		}
 		o.b = append(o.b, ']')
 	}
 	o.count("droppedLinksCount", s.DroppedLinks)
 	o.key("status")
-	st := object{b: append(o.b, '{')}
+	st := object{b: append(o.b, '{'), form: f}
 	st.text("message", s.StatusMessage)
-	st.count("code", uint32(s.Status))
+	st.enum("code", statusNames[:], uint32(s.Status))
 	return append(st.b, "}}"...)
 }
 
-func appendLink(b []byte, l *trace.Link) []byte {
-	o := object{b: append(b, '{')}
+func (f form) appendLink(b []byte, l *trace.Link) []byte {
+	o := object{b: append(b, '{'), form: f}
 	o.id("traceId", l.TraceID[:])
 	o.id("spanId", l.SpanID[:])
 	o.text("traceState", l.State)
@@ -145,8 +158,25 @@ func appendLink(b []byte, l *trace.Link) []byte {
 
 // object appends a JSON object's members.
 type object struct {
-	b   []byte
-	any bool
+	b    []byte
+	any  bool
+	form form
+}
+
+// The names of SpanKind and StatusCode in OTLP's protobuf.
+var (
+	kindNames   = [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+	statusNames = [...]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
+)
+
+// enum appends a value of an enumeration, a number where there is no name for it.
+func (o *object) enum(k string, names []string, v uint32) {
+	if !o.form.mapped || v == 0 || v >= uint32(len(names)) {
+		o.count(k, v)
+		return
+	}
+	o.key(k)
+	o.b = append(append(append(o.b, '"'), names[v]...), '"')
 }
 
 func (o *object) key(k string) {
@@ -184,6 +214,10 @@ func (o *object) time(k string, v uint64) {
 
 func (o *object) id(k string, id []byte) {
 	o.key(k)
+	if o.form.mapped {
+		o.b = append(base64.StdEncoding.AppendEncode(append(o.b, '"'), id), '"')
+		return
+	}
 	o.b = append(hex.AppendEncode(append(o.b, '"'), id), '"')
 }
 
@@ -193,6 +227,9 @@ func (o *object) attrs(attrs []trace.Attr) {
 		o.b = appendAttrs(o.b, attrs)
 	}
 }
+
+// AppendAttrsJSON appends attributes as an array of KeyValues in JSON, of which there is but one form.
+func AppendAttrsJSON(b []byte, attrs []trace.Attr) []byte { return appendAttrs(b, attrs) }
 
 func appendAttrs(b []byte, attrs []trace.Attr) []byte {
 	b = append(b, '[')
