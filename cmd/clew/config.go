@@ -13,33 +13,33 @@ import (
 
 // config is what clew serve can be told.
 type config struct {
-	host                                            string
-	otlpGRPC, otlpHTTP, zipkin, scribe, page, admin string
-	jaeger                                          jaegerConfig
-	store                                           spool.Config
-	tenantHeader                                    string
-	tenants                                         []tenant // empty: the header means nothing
-	access                                          accessConfig
-	forwardTo                                       []destination
-	forwardDir                                      string
-	bodyBytes, heldBytes, spanBytes                 int64
-	timeout                                         time.Duration
-	future                                          time.Duration
-	origins                                         []string
-	prefix                                          string
-	queries                                         int
-	pprof                                           bool
-	memory                                          int64
-	stop                                            time.Duration
-	steps                                           []*stepConfig
-	chain                                           []process.Configured // of steps, made by validate
-	logLevel, logFormat                             string
-	kafka                                           kafkaConfig
+	host                                                   string
+	otlpGRPC, otlpHTTP, zipkin, scribe, page, tempo, admin string
+	jaeger                                                 jaegerConfig
+	store                                                  spool.Config
+	tenantHeader                                           string
+	tenants                                                []tenant // empty: the header means nothing
+	access                                                 accessConfig
+	forwardTo                                              []destination
+	forwardDir                                             string
+	bodyBytes, heldBytes, spanBytes                        int64
+	timeout                                                time.Duration
+	future                                                 time.Duration
+	origins                                                []string
+	prefix                                                 string
+	queries                                                int
+	pprof                                                  bool
+	memory                                                 int64
+	stop                                                   time.Duration
+	steps                                                  []*stepConfig
+	chain                                                  []process.Configured // of steps, made by validate
+	logLevel, logFormat                                    string
+	kafka                                                  kafkaConfig
 }
 
 func defaultConfig() *config {
 	return &config{
-		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", admin: ":14269",
+		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", tempo: ":3200", admin: ":14269",
 		jaeger: defaultJaeger(), store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
 		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 		kafka: kafkaConfig{Config: kafka.Default()},
@@ -62,6 +62,7 @@ func (c *config) settings() settings {
 		{key: "listen.sampling_http", help: "remote sampling for Jaeger's clients over HTTP", value: &address{&c.jaeger.samplingHTTP}},
 		{key: "listen.sampling_grpc", help: "remote sampling for Jaeger's clients over gRPC", value: &address{&c.jaeger.samplingGRPC}},
 		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
+		{key: "listen.tempo", help: "Tempo's query API: HTTP, and gRPC for streams", value: &address{&c.tempo}},
 		{key: "listen.admin", help: "health, metrics, backups", value: &address{&c.admin}},
 		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},
 		{key: "store.retention", help: "how long spans are kept; 0: for ever", value: &duration{&c.store.Retention}},

@@ -33,7 +33,7 @@ import (
 	"github.com/clewtrace/clew/ui"
 )
 
-const serveExample = `Receives spans (OTLP, Jaeger, Zipkin), keeps them in a folder, answers the Jaeger and Zipkin APIs and shows them in a page.
+const serveExample = `Receives spans (OTLP, Jaeger, Zipkin), keeps them in a folder, answers the Jaeger, Zipkin and Tempo APIs and shows them in a page.
 
   clew serve                                   # everything on this machine's loopback, data in ./clew-data
   clew serve --data /var/lib/clew --listen.host 0.0.0.0 --store.retention 14d
@@ -99,7 +99,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	l := c.newListeners(log, reg)
 	defer l.close()
 	adminL, grpcL, httpL := l.open("listen.admin", c.admin), l.open("listen.otlp_grpc", c.otlpGRPC), l.open("listen.otlp_http", c.otlpHTTP)
-	zipkinL, scribeL, pageL := l.open("listen.zipkin", c.zipkin), l.open("listen.scribe", c.scribe), l.open("listen.query", c.page)
+	zipkinL, scribeL, pageL, tempoL := l.open("listen.zipkin", c.zipkin), l.open("listen.scribe", c.scribe), l.open("listen.query", c.page), l.open("listen.tempo", c.tempo)
 	jaegerL := c.openJaeger(l)
 	if l.err != nil {
 		return l.err
@@ -131,8 +131,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
-	grpcServer := otlpReceiver.GRPC(c.timeout)
-	httpServer := c.otlpHTTPServer(otlpReceiver, log)
+	grpcServer, httpServer := otlpReceiver.GRPC(c.timeout), c.otlpHTTPServer(otlpReceiver, log)
 
 	zipkinMux := http.NewServeMux()
 	zipkinMux.HandleFunc("GET /health", health.Live)
@@ -147,6 +146,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	serveHTTP(work, zipkinServer, zipkinL)
 	c.serveScribe(ctx, work, scribeServer, scribeL)
 	serveHTTP(work, pageServer, pageL)
+	tempoServer := c.serveTempo(work, gate, engine, tempoL)
 	jaegerServers := c.serveJaeger(ctx, work, jaegerL, intake{inlet, bodies, reg, log})
 	topics := c.readKafka(ctx, work, intake{inlet, bodies, reg, log})
 	health.Set("")
@@ -155,7 +155,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	<-ctx.Done()
 	health.Set("stopping")
-	err = errors.Join(c.finish(log, sink, append(jaegerServers, grpcServer, httpServer, zipkinServer, scribeServer, pageServer, topics)...), store.Close())
+	err = errors.Join(c.finish(log, sink, append(jaegerServers, grpcServer, httpServer, zipkinServer, scribeServer, pageServer, tempoServer, topics)...), store.Close())
 	shut(adminServer)
 	err = errors.Join(err, work.Wait())
 	log.Info("stopped", "err", err)

@@ -60,9 +60,9 @@ func messages(t testing.TB) protoreflect.MessageDescriptors {
 	keyValue, commonFile := imported(&common.KeyValue{})
 	resourceSpans, traceFile := imported(&otlptrace.ResourceSpans{})
 	file := &descriptorpb.FileDescriptorProto{
-		Name: proto.String("tempo.proto"), Package: proto.String("tempopb"), Syntax: proto.String("proto3"), Dependency: []string{commonFile, traceFile},
-		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: proto.String("PartialStatus"), Value: []*descriptorpb.EnumValueDescriptorProto{
-			{Name: proto.String("COMPLETE"), Number: proto.Int32(0)}, {Name: proto.String("PARTIAL"), Number: proto.Int32(1)},
+		Name: new("tempo.proto"), Package: new("tempopb"), Syntax: new("proto3"), Dependency: []string{commonFile, traceFile},
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: new("PartialStatus"), Value: []*descriptorpb.EnumValueDescriptorProto{
+			{Name: new("COMPLETE"), Number: new(int32(0))}, {Name: new("PARTIAL"), Number: new(int32(1))},
 		}}},
 	}
 	scalars := map[string]descriptorpb.FieldDescriptorProto_Type{
@@ -73,10 +73,10 @@ func messages(t testing.TB) protoreflect.MessageDescriptors {
 	byName := map[string]*descriptorpb.DescriptorProto{}
 	for line := range strings.Lines(strings.TrimSpace(schema)) {
 		name, list, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		m := &descriptorpb.DescriptorProto{Name: proto.String(name)}
+		m := &descriptorpb.DescriptorProto{Name: new(name)}
 		byName[name] = m
 		if owner[name] != "" {
-			m.Options = &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)}
+			m.Options = &descriptorpb.MessageOptions{MapEntry: new(true)}
 			byName[owner[name]].NestedType = append(byName[owner[name]].NestedType, m)
 		} else {
 			file.MessageType = append(file.MessageType, m)
@@ -88,7 +88,7 @@ func messages(t testing.TB) protoreflect.MessageDescriptors {
 				t.Fatal(err)
 			}
 			kind, repeated := strings.CutPrefix(parts[1], "*")
-			d := &descriptorpb.FieldDescriptorProto{Name: &parts[0], JsonName: &parts[0], Number: proto.Int32(int32(num)), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+			d := &descriptorpb.FieldDescriptorProto{Name: &parts[0], JsonName: &parts[0], Number: new(int32(num)), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
 			if repeated {
 				d.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 			}
@@ -99,7 +99,7 @@ func messages(t testing.TB) protoreflect.MessageDescriptors {
 				if owner[kind] != "" {
 					in = owner[kind] + "."
 				}
-				d.TypeName = proto.String(".tempopb." + in + kind)
+				d.TypeName = new(".tempopb." + in + kind)
 				d.Type = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum()
 				switch kind {
 				case "KeyValue":

@@ -1,0 +1,105 @@
+package tempo
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/clewtrace/clew/trace"
+	wire "github.com/clewtrace/clew/wire/tempo"
+)
+
+// intrinsics are the fields that every span has, or its trace, as TraceQL names them.
+var intrinsics = []string{
+	"duration", "event:name", "event:timeSinceStart", "instrumentation:name", "instrumentation:version", "kind", "link:spanID", "link:traceID", "name",
+	"nestedSetLeft", "nestedSetParent", "nestedSetRight", "rootName", "rootServiceName", "span:childCount", "span:duration", "span:id", "span:kind", "span:name", "span:parentID",
+	"span:status", "span:statusMessage", "status", "statusMessage", "trace:duration", "trace:id", "trace:rootName", "trace:rootService", "traceDuration",
+}
+
+// The scopes of names, in the order of an answer, and where statistics count them.
+var scopes = []struct {
+	name string
+	at   trace.AttrScope
+}{
+	{"resource", trace.ScopeResource}, {"span", trace.ScopeSpan}, {"event", noScope}, {"link", noScope}, {"instrumentation", trace.ScopeInstrumentation}, {scopeIntrinsic, trace.ScopeIntrinsic},
+}
+
+const (
+	scopeIntrinsic = "intrinsic"
+	noScope        = trace.AttrScope(255) // of what is not counted
+)
+
+// tagsV2 answers with names by scope, sorted. Where there is a limit, those that most spans have are kept.
+func (a *API) tagsV2(ctx context.Context, q wire.TagsRequest) (message, error) {
+	found, err := a.names(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.Tags{Scopes: found}, nil
+}
+
+// tagsV1 answers with the names of all scopes in one list. Intrinsics are in it if they are asked for.
+func (a *API) tagsV1(ctx context.Context, q wire.TagsRequest) (message, error) {
+	found, err := a.names(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.Names{}
+	for _, s := range found {
+		if s.Name != scopeIntrinsic || q.Scope == scopeIntrinsic {
+			out.Names = append(out.Names, s.Tags...)
+		}
+	}
+	slices.Sort(out.Names)
+	out.Names = slices.Compact(out.Names)
+	return out, nil
+}
+
+func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, err error) {
+	wanted := func(name string) bool { return q.Scope == "" || q.Scope == "none" || q.Scope == name }
+	if !slices.ContainsFunc(append([]string{"trace"}, scopeNames()...), wanted) {
+		return nil, trace.Errorf(trace.Invalid, "invalid scope: %.40q is none of resource, span, event, link, instrumentation, intrinsic and none", q.Scope)
+	}
+	r, err := rangeOf(q.Start, q.End)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
+	for _, s := range scopes {
+		var tags []string
+		if wanted(s.name) {
+			tags = keysOf(stats.Keys, s.at)
+		}
+		if s.name == scopeIntrinsic && wanted(s.name) {
+			tags = slices.Clone(intrinsics)
+		}
+		if q.Limit > 0 && len(tags) > int(q.Limit) {
+			tags = tags[:q.Limit]
+		}
+		if len(tags) > 0 {
+			slices.Sort(tags)
+			out = append(out, wire.Scope{Name: s.name, Tags: tags})
+		}
+	}
+	return out, nil
+}
+
+func scopeNames() (names []string) {
+	for _, s := range scopes {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func keysOf(keys []trace.KeyStat, at trace.AttrScope) (names []string) {
+	for i := range keys {
+		if keys[i].Scope == at {
+			names = append(names, keys[i].Key)
+		}
+	}
+	return names
+}
