@@ -41,11 +41,12 @@ type Catalog interface {
 
 // Engine answers questions from a store. Its methods may be called at the same time.
 type Engine struct {
-	Store // Trace, Services, Operations, Attributes and Stats are answered as they are
+	Store  // Trace, Services, Operations, Attributes and Stats are answered as they are
+	Limits Limits
 }
 
-// New returns an engine over a store.
-func New(s Store) *Engine { return &Engine{Store: s} }
+// New returns an engine over a store, with DefaultLimits.
+func New(s Store) *Engine { return &Engine{Store: s, Limits: DefaultLimits()} }
 
 // Request asks for the newest traces that a scan wants.
 type Request struct {
