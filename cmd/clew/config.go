@@ -53,7 +53,7 @@ func (c *config) settings() settings {
 		{key: "listen.host", help: "address for listeners that name none; 0.0.0.0 for all", value: &text{&c.host}},
 		{key: "listen.otlp_grpc", help: "OTLP/gRPC", value: &address{&c.otlpGRPC}},
 		{key: "listen.otlp_http", help: "OTLP/HTTP", value: &address{&c.otlpHTTP}},
-		{key: "listen.zipkin", help: "Zipkin: spans over HTTP and gRPC, and its read API", value: &address{&c.zipkin}},
+		{key: "listen.zipkin", help: "Zipkin: spans over HTTP and gRPC, its read API, and the page at /zipkin/", value: &address{&c.zipkin}},
 		{key: "listen.scribe", help: "Zipkin: spans over scribe", value: &address{&c.scribe}},
 		{key: "listen.jaeger_compact", help: "Jaeger's agent over UDP: Thrift, compact protocol", value: &address{&c.jaeger.compact}},
 		{key: "listen.jaeger_binary", help: "Jaeger's agent over UDP: Thrift, binary protocol", value: &address{&c.jaeger.binary}},

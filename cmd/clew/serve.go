@@ -24,7 +24,6 @@ import (
 	"github.com/clewtrace/clew/api/admin"
 	apiclew "github.com/clewtrace/clew/api/clew"
 	"github.com/clewtrace/clew/api/jaeger"
-	apizipkin "github.com/clewtrace/clew/api/zipkin"
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/otlp"
@@ -133,13 +132,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	otlpReceiver := otlp.New(inlet, bodies, c.origins, log)
 	grpcServer, httpServer := otlpReceiver.GRPC(c.timeout), c.otlpHTTPServer(otlpReceiver, log)
 
-	zipkinMux := http.NewServeMux()
-	zipkinMux.HandleFunc("GET /health", health.Live)
-	apizipkin.Register(zipkinMux, gate, engine)
-	pageServer := newServer(c.pageHandler(gate, engine, store, apiclew.Process{
+	own := http.NewServeMux()
+	apiclew.Register(own, gate, engine, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(),
-	}), c.timeout, log)
-	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinMux, log)
+	})
+	pageServer := newServer(c.pageHandler(gate, engine, store, own), c.timeout, log)
+	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinAnswers(health, gate, engine, own), log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)
@@ -174,9 +172,9 @@ func (c *config) finish(log *slog.Logger, sink forwarder, servers ...stopper) er
 }
 
 // pageHandler returns the handler of the query port: the page and the APIs that it and Jaeger's clients ask.
-func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, keeper jaeger.Archive, p apiclew.Process) http.Handler {
+func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, keeper jaeger.Archive, own http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	apiclew.Register(mux, gate, engine, p)
+	mux.Handle("/api/v1/", own)
 	jaeger.New(gate, engine, keeper).Register(mux)
 	mux.Handle("/", ui.Handler(c.prefix))
 	return underPrefix(c.prefix, mux)

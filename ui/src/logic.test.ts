@@ -215,6 +215,27 @@ describe("url", () => {
     expect(readTrace(parseQuery("?uiFind=00000000000000ab"))).toMatchObject({ span: "00000000000000ab" });
     expect(readTrace(parseQuery("?uiFind=charge"))).toMatchObject({ q: "charge" });
   });
+  it("understands the times of Zipkin's links, in all their forms", () => {
+    const of = (query: string) => readSearch(parseQuery(query));
+    const between = (from: number, to: number) => ({ from: `${from}000000`, to: `${to}000000` });
+    expect(of("?lookback=15m&endTs=1763885409000")).toMatchObject(between(1763884509000, 1763885409000));
+    expect(of("?lookback=range&startTs=1763885400000&endTs=1763885409000")).toMatchObject(between(1763885400000, 1763885409000));
+    expect(of("?lookback=millis&millis=5000&endTs=1763885409000")).toMatchObject(between(1763885404000, 1763885409000));
+    expect(of("?lookback=custom&startTs=1763885400000&endTs=1763885409000")).toMatchObject(between(1763885400000, 1763885409000));
+    expect(of("?endTs=1763885409000")).toMatchObject(between(1763799009000, 1763885409000));
+    expect(of("?endTs=9&lookback=3600000")).toMatchObject({ from: "0000000", to: "9000000" });
+    expect(of("?endTs=soon&lookback=3600000")).toMatchObject({ from: undefined, to: undefined });
+    expect(of("?lookback=3600000")).toMatchObject({ range: "1h", from: undefined });
+    expect(of("?lookback=5000")).toMatchObject({ range: "5s" });
+    expect(of("?lookback=9999999999999")).toMatchObject({ range: "115741d" });
+    expect(of("?serviceName=all&spanName=all&sortOrder=duration-desc&remoteServiceName=mysql&limit=10")).toMatchObject({
+      service: undefined,
+      operation: undefined,
+      sortOrder: undefined,
+      tag: ["peer.service=mysql"],
+      limit: "10",
+    });
+  });
   it("understands a foreign link once, however often it is read", () => {
     const once = readSearch(parseQuery('?tags={"k":"v"}&annotationQuery=error&lookback=2h&tag=k:v'));
     const query = formatQuery({ ...parseQuery('?tags={"k":"v"}&annotationQuery=error&lookback=2h'), ...once });

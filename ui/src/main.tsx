@@ -44,8 +44,11 @@ const first = createRoute({
   getParentRoute: () => root,
   path: "/",
   component: lazyRouteComponent(firstPage, "FirstPage"),
-  // A store that has spans has nothing to introduce.
-  beforeLoad: async () => {
+  validateSearch: (raw) => readSearch(raw as Raw),
+  beforeLoad: async ({ search }) => {
+    // Zipkin's page is the search.
+    if (Object.values(search).some((v) => v !== undefined)) throw redirect({ to: "/search", search, replace: true });
+    // A store that has spans has nothing to introduce.
     const status = await getStatus().catch(() => undefined);
     if (status && status.store.spans > 0) throw redirect({ to: "/search", replace: true });
   },
@@ -63,22 +66,27 @@ const trace = createRoute({
   component: lazyRouteComponent(tracePage, "TracePage"),
 });
 
-// Zipkin's addresses land on the same search or trace.
-const zipkin = createRoute({
-  getParentRoute: () => root,
-  path: "/zipkin",
-  validateSearch: (raw) => readSearch(raw as Raw),
-  beforeLoad: ({ search }) => {
-    throw redirect({ to: "/search", search, replace: true });
-  },
-});
-const zipkinTrace = createRoute({
-  getParentRoute: () => root,
-  path: "/zipkin/traces/$id",
-  beforeLoad: ({ params }) => {
-    throw redirect({ to: "/trace/$id", params, replace: true });
-  },
-});
+// Zipkin's addresses land on the same search or trace: with /zipkin before them, and without, as they are where the page itself is below
+// /zipkin (on Zipkin's port), and were before Zipkin 2.
+const zipkin = ["/zipkin", "/zipkin/dependency", "/dependency"].map((path) =>
+  createRoute({
+    getParentRoute: () => root,
+    path,
+    validateSearch: (raw) => readSearch(raw as Raw),
+    beforeLoad: ({ search }) => {
+      throw redirect({ to: "/search", search, replace: true });
+    },
+  }),
+);
+const zipkinTraces = (["/zipkin/traces/$id", "/traces/$id"] as const).map((path) =>
+  createRoute({
+    getParentRoute: () => root,
+    path,
+    beforeLoad: ({ params }) => {
+      throw redirect({ to: "/trace/$id", params, replace: true });
+    },
+  }),
+);
 
 function Stumbled({ error }: ErrorComponentProps) {
   const missing = error instanceof ApiError;
@@ -108,7 +116,7 @@ function Stumbled({ error }: ErrorComponentProps) {
 }
 
 const router = createRouter({
-  routeTree: root.addChildren([first, search, trace, zipkin, zipkinTrace]),
+  routeTree: root.addChildren([first, search, trace, ...zipkin, ...zipkinTraces]),
   basepath: new URL(document.baseURI).pathname,
   parseSearch: parseQuery,
   stringifySearch: formatQuery,

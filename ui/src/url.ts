@@ -61,34 +61,52 @@ function readTags(raw: Raw): string[] {
       tag.push(tags);
     }
   }
+  const remote = one(raw.remoteServiceName);
+  if (remote && remote !== "all") tag.push(`peer.service=${remote}`);
   const annotations = one(raw.annotationQuery);
   if (annotations) tag.push(...annotations.split(" and ").map((t) => (t.trim() === "error" ? "error=true" : t.trim())));
   return tag;
 }
 
-// Jaeger's custom times are µs; Zipkin's end and lookback are ms.
+// Zipkin's times are ms: an end, and how far back from it in a number, in Lens's words (15m, millis), or until another time.
+function readZipkinTimes(raw: Raw, endTs: string): Pick<SearchParams, "range" | "from" | "to"> {
+  const ms = (v: string | undefined) => (v && /^\d{1,14}$/.test(v) ? Number(v) : undefined);
+  const [end, start, lookback] = [ms(endTs), ms(one(raw.startTs)), one(raw.lookback)];
+  if (end === undefined) return { range: undefined, from: undefined, to: undefined };
+  const seconds = rangeSeconds(lookback ?? "");
+  const back = ms(lookback) ?? ms(one(raw.millis)) ?? (seconds ? seconds * 1000 : 86_400_000);
+  return { range: undefined, from: times(String(Math.max(0, start ?? end - back)), "000000"), to: times(String(end), "000000") };
+}
+
+// A lookback without an end is until now: in ms Zipkin's, in units Jaeger's and Lens's.
+function readLookback(lookback: string | undefined): string | undefined {
+  if (!lookback || !/^\d{4,13}$/.test(lookback)) return lookback && rangeSeconds(lookback) ? lookback : undefined;
+  const seconds = Math.ceil(Number(lookback) / 1000);
+  return RANGES.find(([, , s]) => s === seconds)?.[0] ?? (seconds < 1e6 ? `${seconds}s` : `${Math.ceil(seconds / 86400)}d`);
+}
+
+// Jaeger's custom times are µs.
 function readTimes(raw: Raw): Pick<SearchParams, "range" | "from" | "to"> {
-  const lookback = one(raw.lookback);
   const endTs = one(raw.endTs);
-  if (endTs && lookback && /^\d{1,14}$/.test(endTs) && /^\d{1,13}$/.test(lookback))
-    return { from: times(String(Number(endTs) - Number(lookback)), "000000"), to: times(endTs, "000000") };
-  const custom = !lookback || !rangeSeconds(lookback);
+  if (endTs) return readZipkinTimes(raw, endTs);
+  const lookback = readLookback(one(raw.lookback));
   return {
-    range: one(raw.range) ?? (custom ? undefined : lookback),
-    from: whole(one(raw.from)) ?? (custom ? times(one(raw.start), "000") : undefined),
-    to: whole(one(raw.to)) ?? (custom ? times(one(raw.end), "000") : undefined),
+    range: one(raw.range) ?? lookback,
+    from: whole(one(raw.from)) ?? (lookback ? undefined : times(one(raw.start), "000")),
+    to: whole(one(raw.to)) ?? (lookback ? undefined : times(one(raw.end), "000")),
   };
 }
 
 /** Reads a search's parameters; Jaeger's and Zipkin's forms are understood, too. */
 export function readSearch(raw: Raw): SearchParams {
   const tag = readTags(raw);
-  const operation = one(raw.operation) ?? one(raw.spanName);
+  // In Zipkin's first page "all" is any.
+  const any = (v?: string) => (v === "all" ? undefined : v);
   // Zipkin's durations are µs.
   const duration = (v?: string) => (v && /^\d+$/.test(v) ? v + "us" : v);
   return {
-    service: one(raw.service) ?? one(raw.serviceName),
-    operation: operation === "all" ? undefined : operation,
+    service: one(raw.service) ?? any(one(raw.serviceName)),
+    operation: any(one(raw.operation) ?? one(raw.spanName)),
     tag: tag.length ? [...new Set(tag)] : undefined,
     min: one(raw.min) ?? duration(one(raw.minDuration)),
     max: one(raw.max) ?? duration(one(raw.maxDuration)),
@@ -101,7 +119,10 @@ export function readSearch(raw: Raw): SearchParams {
 }
 
 // The foreign forms are gone once they are understood: they would be understood again with every step.
-const foreign = "tags annotationQuery serviceName spanName minDuration maxDuration lookback start end endTs".split(" ");
+const foreign =
+  "tags annotationQuery serviceName remoteServiceName spanName minDuration maxDuration lookback millis start end startTs endTs sortOrder".split(
+    " ",
+  );
 const said = Object.fromEntries(foreign.map((k) => [k, undefined]));
 
 export function readTrace(raw: Raw): TraceParams {
