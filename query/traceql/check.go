@@ -1,6 +1,7 @@
 package traceql
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func (c *checker) stage(s Stage) *Error {
 	case *GroupBy:
 		by, err := c.expr(s.By)
 		if _, ok := by.(*Const); ok && err == nil {
-			err = errorAt(by.Pos(), "by() groups by what differs between spans; %s is always the same", by)
+			err = errorAt(by.Pos(), "by() groups by what differs between spans; %s is always the same", show(by))
 		}
 		s.By = by
 		return err
@@ -170,10 +171,10 @@ func (c *checker) aggregate(a *Aggregate) *Error {
 	}
 	a.Of = of
 	if t := of.Type(); t != TypeAny && !t.Numeric() {
-		return errorAt(of.Pos(), "%s() is of numbers; %s is a %s", a.Func, of, t)
+		return errorAt(of.Pos(), "%s() is of numbers; %s is %s", a.Func, show(of), t.phrase())
 	}
 	if _, ok := of.(*Const); ok {
-		return errorAt(of.Pos(), "%s() is of a field of the spans, as in %s(duration); %s is always the same", a.Func, a.Func, of)
+		return errorAt(of.Pos(), "%s() is of a field of the spans, as in %s(duration); %s is always the same", a.Func, a.Func, show(of))
 	}
 	return nil
 }
@@ -204,7 +205,7 @@ func (c *checker) metrics(m *Metrics) *Error {
 	}
 	if m.Of != nil {
 		if t := m.Of.Type(); t != TypeAny && !t.Numeric() {
-			return errorAt(m.Of.At, "%s() is of numbers; %s is a %s", m.Func, m.Of, t)
+			return errorAt(m.Of.At, "%s() is of numbers; %s is %s", m.Func, show(m.Of), t.phrase())
 		}
 	}
 	return nil
@@ -222,7 +223,7 @@ func (c *checker) condition(e Expr) (Expr, *Error) {
 	case TypeAny:
 		return &Binary{At: e.Pos(), Op: OpEqual, X: e, Y: &Const{At: e.Pos(), Kind: TypeBool, Value: trace.Bool(true)}}, nil
 	default:
-		return e, errorAt(e.Pos(), "expected a condition, found %s, which is a %s; compare it with something", e, t)
+		return e, errorAt(e.Pos(), "expected a condition, found %s, which is %s; compare it with something", show(e), t.phrase())
 	}
 }
 
@@ -245,7 +246,7 @@ func (c *checker) expr(e Expr) (Expr, *Error) {
 			e.Kind = TypeInt // integers and durations
 		}
 		if t := x.Type(); !alike(t, e.Kind) {
-			return e, errorAt(e.At, "cannot compare %s (a %s) with values of type %s", x, t, e.Kind)
+			return e, errorAt(e.At, "cannot compare %s (%s) with values of type %s", show(x), t.phrase(), e.Kind)
 		}
 		return e, notConstant(x)
 	case *Match:
@@ -263,7 +264,7 @@ func (c *checker) expr(e Expr) (Expr, *Error) {
 // notConstant refuses a comparison whose left side is a constant.
 func notConstant(x Expr) *Error {
 	if _, ok := x.(*Const); ok {
-		return errorAt(x.Pos(), "expected a field to the left of the comparison, found %s", x)
+		return errorAt(x.Pos(), "expected a field to the left of the comparison, found %s", show(x))
 	}
 	return nil
 }
@@ -294,7 +295,7 @@ func (c *checker) unary(e *Unary) (Expr, *Error) {
 // number refuses an operand that is no number.
 func number(x Expr, op Op) *Error {
 	if t := x.Type(); t != TypeAny && !t.Numeric() {
-		return errorAt(x.Pos(), `"%s" is for numbers; %s is a %s`, op, x, t)
+		return errorAt(x.Pos(), `"%s" is for numbers; %s is %s`, op, show(x), t.phrase())
 	}
 	return nil
 }
@@ -337,6 +338,7 @@ func (c *checker) binary(e *Binary) (Expr, *Error) {
 	if xc && yc {
 		return foldNumbers(e.At, e.Op, x, y)
 	}
+	e.Kind = arithmetic(e.Op, e.X.Type(), e.Y.Type())
 	return e, nil
 }
 
@@ -388,14 +390,14 @@ func comparison(e *Binary) *Error {
 		return errorAt(e.At, `nil is compared with a field, by "=" or "!="`)
 	}
 	if !alike(x, y) {
-		return errorAt(e.At, "cannot compare %s (a %s) with %s (a %s)%s", e.X, x, e.Y, y, meant(e))
+		return errorAt(e.At, "cannot compare %s (%s) with %s (%s)%s", show(e.X), x.phrase(), show(e.Y), y.phrase(), meant(e))
 	}
 	if e.Op == OpEqual || e.Op == OpNotEqual {
 		return nil
 	}
 	for _, t := range [2]Type{x, y} {
 		if t == TypeBool || t == TypeStatus || t == TypeKind {
-			return errorAt(e.At, `a %s is compared by "=" or "!=", not by "%s"`, t, e.Op)
+			return errorAt(e.At, `%s is compared by "=" or "!=", not by "%s"`, t.phrase(), e.Op)
 		}
 	}
 	return nil
@@ -403,6 +405,9 @@ func comparison(e *Binary) *Error {
 
 // meant says how a comparison of types that do not fit is written.
 func meant(e *Binary) string {
+	if x, ok := e.X.(*Unary); ok && x.Op == OpNot {
+		return fmt.Sprintf(`; "!" binds more than "%s", which needs parentheses after it`, e.Op)
+	}
 	y, ok := e.Y.(*Const)
 	if !ok {
 		return ""
@@ -415,7 +420,7 @@ func meant(e *Binary) string {
 	case t.Numeric() && y.Kind == TypeString:
 		var n Const
 		if parseNumber(&n, token{kind: tNumber, text: y.Value.Str()}, false) == nil {
-			return "; write " + y.Value.Str() + " without quotes"
+			return "; write " + shorten(y.Value.Str()) + " without quotes"
 		}
 	case t == TypeString:
 		return "; texts stand in quotes"

@@ -61,6 +61,21 @@ func errorAt(pos int, format string, args ...any) *Error {
 	return &Error{Pos: pos, Line: 1, Column: pos + 1, Msg: fmt.Sprintf(format, args...), kind: trace.Invalid}
 }
 
+// shorten cuts a text for a message.
+func shorten(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// show returns a part of the query for a message.
+func show(part fmt.Stringer) string { return shorten(part.String()) }
+
 // didYouMean returns "; did you mean x?" for the known word nearest to one, or nothing.
 func didYouMean(word string, known []string) string {
 	if n := nearest(word, known); n != "" {
@@ -74,7 +89,7 @@ func nearest(word string, known []string) string {
 	if len(word) < 2 || len(word) > 40 {
 		return ""
 	}
-	best, at := "", 1+min(2, len(word)/3)
+	best, at := "", 1+min(2, len(word)/3) // at: one more than what may differ
 	lower := strings.ToLower(word)
 	for _, k := range known {
 		if d := distance(lower, strings.ToLower(k)); d < at {

@@ -109,6 +109,7 @@ func unknownWord(word string, known []string) string {
 	if hint := didYouMean(word, known); hint != "" {
 		return hint
 	}
+	word = shorten(word)
 	return fmt.Sprintf("; attributes are written span.%s, resource.%s or .%s, and texts in quotes", word, word, word)
 }
 
@@ -207,6 +208,9 @@ func parseNumber(c *Const, t token, negative bool) *Error {
 		return nil
 	}
 	d, ok := parseDuration(t.text)
+	if !ok && t.text[0] == '.' {
+		return errorAt(t.pos, "%s is no number; an attribute whose name begins with a digit is written .%q", t, shorten(t.text[1:]))
+	}
 	if !ok {
 		return errorAt(t.pos, "%s is neither a number nor a duration; units are ns, us, ms, s, m, h, d, w and y", t)
 	}
@@ -281,7 +285,7 @@ func (p *parser) in(x Expr, op token) Expr {
 		case n.Kind.Numeric() && c.Kind.Numeric():
 			n.Kind = TypeNumber
 		default:
-			p.fail(errorAt(c.At, "values of a list are of one type; this is a %s after a %s", c.Kind, n.Kind))
+			p.fail(errorAt(c.At, "values of a list are of one type; this is %s after %s", c.Kind.phrase(), n.Kind.phrase()))
 		}
 		if c.Kind == TypeNil {
 			p.fail(errorAt(c.At, "nil is no value of a list"))
@@ -298,9 +302,9 @@ func (p *parser) match(x Expr) Expr {
 	p.advance()
 	add := func(c *Const) {
 		if c.Kind != TypeString {
-			p.fail(errorAt(c.At, "a regular expression is a string in quotes, not a %s", c.Kind))
+			p.fail(errorAt(c.At, "a regular expression is a string in quotes, not %s", c.Kind.phrase()))
 		}
-		n.Patterns = append(n.Patterns, Pattern{Text: c.Value.Str()})
+		n.Patterns = append(n.Patterns, Pattern{At: c.At, Text: c.Value.Str()})
 	}
 	if p.tok.is("[") {
 		p.list(add)

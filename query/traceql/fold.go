@@ -28,22 +28,23 @@ func (n *Const) float() float64 {
 func foldNumbers(at int, op Op, x, y *Const) (*Const, *Error) {
 	c := &Const{At: x.At, Kind: arithmetic(op, x.Kind, y.Kind)}
 	exact := x.Kind != TypeFloat && y.Kind != TypeFloat && c.Kind != TypeFloat
-	if exact && !((op == OpDiv || op == OpMod) && y.Value.Int() == 0) {
+	byZero := y.Value.Int() == 0 && (op == OpDiv || op == OpMod)
+	if exact && !byZero {
 		i, ok := calculate(op, x.Value.Int(), y.Value.Int())
 		if !ok || c.Kind == TypeDuration && i == math.MinInt64 { // a duration's sign is written apart
-			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, x, y)
+			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, show(x), show(y))
 		}
 		c.Value = trace.Int(i)
 		return c, nil
 	}
 	f := calculateFloat(op, x.float(), y.float())
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return c, errorAt(at, `"%s" of %s and %s is no number`, op, x, y)
+		return c, errorAt(at, `"%s" of %s and %s is no number`, op, show(x), show(y))
 	}
 	c.Value = trace.Double(f)
 	if c.Kind == TypeDuration {
 		if f = math.Round(f); f >= math.MaxInt64 || f <= math.MinInt64 {
-			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, x, y)
+			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, show(x), show(y))
 		}
 		c.Value = trace.Int(int64(f))
 	}
@@ -66,7 +67,7 @@ func calculate(op Op, x, y int64) (z int64, ok bool) {
 		}
 		return int64(lo), hi == 0 && lo < 1<<63
 	case OpDiv: // of a duration by an integer
-		return x / y, !(x == math.MinInt64 && y == -1)
+		return x / y, x != math.MinInt64 || y != -1
 	}
 	return x % y, true
 }

@@ -34,11 +34,7 @@ func (t token) is(s string) bool { return (t.kind == tPunct || t.kind == tIdent)
 
 // String returns the token as an error message shows it.
 func (t token) String() string {
-	const most = 40
-	text := t.text
-	if r := []rune(text); len(r) > most {
-		text = string(r[:most]) + "…"
-	}
+	text := shorten(t.text)
 	switch t.kind {
 	case tEOF:
 		return "the end of the query"
@@ -137,12 +133,9 @@ func (l *lexer) str() (token, *Error) {
 	var b []byte
 	for rest != "" && rest[0] != '"' {
 		r, multibyte, tail, err := strconv.UnquoteChar(rest, '"')
-		if err != nil && rest[0] == '\\' {
+		if err != nil { // a quote ends the loop: it is a backslash
 			at := len(l.text) - len(rest)
 			return token{}, errorAt(at, "%s is no escape in a string; write \\\\ for a backslash, or put the string in backquotes", l.escape(at))
-		}
-		if err != nil { // it is a quote or a line end: the latter may stand in a string
-			r, multibyte, tail = rune(rest[0]), false, rest[1:]
 		}
 		if multibyte && r == utf8.RuneError && !strings.HasPrefix(rest, "\uFFFD") && rest[0] != '\\' {
 			return token{}, errorAt(len(l.text)-len(rest), "the byte %#02x is no UTF-8", rest[0])
@@ -164,7 +157,7 @@ func (l *lexer) str() (token, *Error) {
 // escape returns the backslash at an offset and the character after it.
 func (l *lexer) escape(at int) string {
 	_, size := utf8.DecodeRuneInString(l.text[at+1:])
-	return l.text[at : at+1+size]
+	return strings.ToValidUTF8(l.text[at:at+1+size], "\uFFFD")
 }
 
 // valid refuses a token whose text is no UTF-8.
@@ -238,7 +231,7 @@ func (l *lexer) scoped(word string, start int) (token, *Error) {
 		if err != nil {
 			return t, err
 		}
-		return token{}, errorAt(start, "%s has no scope; did you mean %s?", t.field.Key, withScope(t.field.Key))
+		return token{}, errorAt(start, "%s has no scope; did you mean %s?", shorten(t.field.Key), shorten(withScope(t.field.Key)))
 	}
 	f.Scope = scope
 	return l.attribute(f, start, at)
@@ -277,16 +270,37 @@ func (l *lexer) intrinsic(word string, start int) (token, *Error) {
 	}
 	if _, ok := attrScopes[word]; ok && l.pos < len(l.text) && l.text[l.pos] == '.' { // resource:service.name
 		if a, err := l.attribute(Field{}, start, start+len(word)+1); err == nil {
-			return token{}, errorAt(start, "after an attribute's scope stands a dot; did you mean %s.%s?", word, a.field.Key)
+			return token{}, errorAt(start, "after an attribute's scope stands a dot; did you mean %s.%s?", word, shorten(a.field.Key))
 		}
 	}
-	if hint := didYouMean(full, Intrinsics()); hint != "" || name == "" {
-		return token{}, errorAt(start, "there is no intrinsic %s%s", t.text, hint)
+	return token{}, errorAt(start, "there is no intrinsic %s%s", t, unknownIntrinsic(word, name))
+}
+
+// unknownIntrinsic says what somebody meant who wrote a scope and a name that is no intrinsic's.
+func unknownIntrinsic(scope, name string) string {
+	same := scope
+	if scope == "parent" {
+		same = "span"
 	}
-	if _, ok := attrScopes[word]; ok {
-		return token{}, errorAt(start, "there is no intrinsic %s; did you mean the attribute %s.%s?", t.text, word, name)
+	var names []string
+	for _, n := range Intrinsics() {
+		if bare, ok := strings.CutPrefix(n, same+":"); ok {
+			names = append(names, scope+":"+bare)
+		}
 	}
-	return token{}, errorAt(start, "there is no intrinsic %s; those with a scope are %s", t.text, strings.Join(Intrinsics(), ", "))
+	if hint := didYouMean(scope+":"+name, names); hint != "" {
+		return hint
+	}
+	if hint := didYouMean(scope+":"+name, Intrinsics()); hint != "" {
+		return hint
+	}
+	if _, ok := attrScopes[scope]; ok && name != "" {
+		return "; did you mean the attribute " + scope + "." + shorten(name) + "?"
+	}
+	if len(names) > 0 {
+		return "; there are " + strings.Join(names, ", ")
+	}
+	return "; the scopes of intrinsics are span, trace, event, link and instrumentation"
 }
 
 // attribute reads the key of an attribute, which may have pieces in double quotes; the lexer's token began at start.

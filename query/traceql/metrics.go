@@ -70,16 +70,16 @@ func (p *parser) comparison() *Comparison {
 	if !p.accept(",") {
 		return c
 	}
-	c.TopN = int(p.count(1, 1000))
+	c.TopN = int(p.count(1000))
 	if !p.accept(",") {
 		return c
 	}
-	c.Start = p.count(1, math.MaxInt64)
+	c.Start = p.count(math.MaxInt64)
 	if !p.accept(",") {
 		p.failExpected(`"," and the end of the selection's time: start and end, in Unix nanoseconds, are given together`)
 	}
 	at := p.tok.pos
-	if c.End = p.count(1, math.MaxInt64); c.End <= c.Start {
+	if c.End = p.count(math.MaxInt64); c.End <= c.Start {
 		p.fail(errorAt(at, "the selection's time ends before it starts"))
 	}
 	return c
@@ -97,7 +97,7 @@ func (p *parser) top(s *sequence) {
 	}
 	p.advance()
 	p.expect("(")
-	t.N = int(p.count(1, 10_000))
+	t.N = int(p.count(10_000))
 	p.expect(")")
 	s.series = t
 }
@@ -113,7 +113,7 @@ func (p *parser) threshold(s *sequence) {
 	it := p.item(precAdd)
 	v, ok := it.scalar.(*Const)
 	if p.err == nil && !ok {
-		p.fail(errorAt(it.at, "metrics are compared with a number or a duration, not with %s", it.name()))
+		p.fail(errorAt(it.at, "metrics are compared with a number, not with %s", it.name()))
 	}
 	t.Value = v
 	s.series = t
@@ -197,7 +197,7 @@ func checkHint(h Hint) *Error {
 		if hint == "" {
 			hint = fmt.Sprintf("; there are %s", strings.Join(Hints(), ", "))
 		}
-		return errorAt(h.At, "there is no hint %s%s", h.Name, hint)
+		return errorAt(h.At, "there is no hint %s%s", shorten(h.Name), hint)
 	}
 	r, v := hintRules[i], h.Value
 	f := v.Value.Double()

@@ -1,7 +1,6 @@
 package traceql
 
 import (
-	"math"
 	"slices"
 
 	"github.com/clewtrace/clew/trace"
@@ -160,6 +159,8 @@ func (p *parser) query() *Query {
 	}
 	switch {
 	case p.err != nil:
+	case p.tok.kind != tEOF && len(q.Hints) > 0:
+		p.failExpected("the end of the query after its hints")
 	case p.tok.kind != tEOF:
 		p.failExpected(s.wanted())
 	case s.scalar != nil:
@@ -240,7 +241,9 @@ func (p *parser) stage(s *sequence, outermost bool) {
 		p.expect(")")
 	case word == "select":
 		s.stages = append(s.stages, p.selection())
-	case word == "order" && !first:
+	case word == "order" && first:
+		p.fail(errorAt(p.tok.pos, "order by comes after a set of spans, as in { } | order by duration"))
+	case word == "order":
 		p.orderBy(outermost)
 	default:
 		s.add(p.item(precOr), first)
@@ -356,7 +359,7 @@ func (p *parser) aggregate() Scalar {
 	if a.Func != Count {
 		a.Of = p.expr(precOr)
 	} else if !p.tok.is(")") {
-		p.failExpected(`")": count() counts spans, and takes nothing`)
+		p.failExpected(`")", since count() takes nothing`)
 	}
 	p.expect(")")
 	if a.Func == Count && p.tok.is("by") {
@@ -370,8 +373,11 @@ func (p *parser) number() *Const {
 	p.node()
 	t := p.tok
 	negative := p.accept("-")
-	c := p.constant(negative)
-	if c == nil || !c.Kind.Numeric() {
+	var c *Const
+	if p.tok.kind == tNumber || p.tok.is("minInt") || p.tok.is("maxInt") {
+		c = p.constant(negative)
+	}
+	if c == nil {
 		p.failExpected("a number or a duration")
 		return &Const{Kind: TypeInt, Value: trace.Int(0)}
 	}
@@ -379,16 +385,12 @@ func (p *parser) number() *Const {
 	return c
 }
 
-// count reads an integer from lo to hi.
-func (p *parser) count(lo, hi int64) int64 {
+// count reads an integer from 1 to a bound.
+func (p *parser) count(most int64) int64 {
 	t := p.tok
 	c := p.number()
-	if p.err == nil && (c.Kind != TypeInt || c.Value.Int() < lo || c.Value.Int() > hi) {
-		if hi == math.MaxInt64 {
-			p.fail(errorAt(t.pos, "expected an integer from %d on, found %s", lo, c))
-		} else {
-			p.fail(errorAt(t.pos, "expected an integer from %d to %d, found %s", lo, hi, c))
-		}
+	if p.err == nil && (c.Kind != TypeInt || c.Value.Int() < 1 || c.Value.Int() > most) {
+		p.fail(errorAt(t.pos, "expected an integer from 1 to %d, found %s", most, c))
 	}
 	return c.Value.Int()
 }

@@ -25,23 +25,23 @@ func (c *checker) match(e *Match) (Expr, *Error) {
 		return e, err
 	}
 	if t := x.Type(); t != TypeAny && t != TypeString {
-		return e, errorAt(e.At, "a regular expression matches texts; %s is a %s", x, t)
+		return e, errorAt(e.At, "a regular expression matches texts; %s is %s", show(x), t.phrase())
 	}
 	if len(e.Patterns) == 0 {
 		return e, errorAt(e.At, "the list is empty")
 	}
 	for i := range e.Patterns {
-		if err := c.compile(e, &e.Patterns[i]); err != nil {
+		if err := c.compile(&e.Patterns[i]); err != nil {
 			return e, err
 		}
 	}
 	return e, nil
 }
 
-// compile compiles a pattern of an expression.
-func (c *checker) compile(e *Match, p *Pattern) *Error {
+// compile compiles a pattern within the limits.
+func (c *checker) compile(p *Pattern) *Error {
 	tooLarge := func(format string, args ...any) *Error {
-		err := errorAt(e.At, format, args...)
+		err := errorAt(p.At, format, args...)
 		err.kind = trace.TooLarge
 		return err
 	}
@@ -50,23 +50,15 @@ func (c *checker) compile(e *Match, p *Pattern) *Error {
 	}
 	tree, err := syntax.Parse(p.Text, syntax.Perl|syntax.DotNL)
 	if err != nil {
-		return errorAt(e.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	if c.instructions += instructions(tree); c.instructions > maxInstructions {
 		return tooLarge("the regular expressions of the query are too large: above %d instructions with %q", maxInstructions, shorten(p.Text))
 	}
 	if p.Re, err = regexp.Compile(`\A(?s:` + p.Text + `)\z`); err != nil {
-		return errorAt(e.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
-}
-
-// shorten cuts a text for a message.
-func shorten(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
-	}
-	return s
 }
 
 // instructions returns how large the program of an expression becomes, about.

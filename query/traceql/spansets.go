@@ -68,7 +68,10 @@ func (it item) name() string {
 	case it.series != nil:
 		return "metrics"
 	case it.scalar != nil:
-		return "a number"
+		if _, ok := it.scalar.(*Const); ok {
+			return "a number"
+		}
+		return "an aggregate"
 	case it.filter != nil:
 		return "a comparison"
 	}
@@ -170,8 +173,11 @@ func (p *parser) calculate(x item, t token, y item) item {
 // seriesOp joins series with series, or with a number.
 func (p *parser) seriesOp(x item, t token, y item) item {
 	op := binaryOps[t.text].op
-	switch op {
-	case OpAdd, OpSub, OpMul, OpDiv:
+	switch {
+	case op == OpAdd, op == OpSub, op == OpMul, op == OpDiv:
+	case op.Comparison():
+		p.fail(errorAt(t.pos, "metrics are compared with a number to their right, as in { } | rate() %s 5", t.text))
+		return x
 	default:
 		p.fail(errorAt(t.pos, `%q does not join metrics; + - * and / do`, t.text))
 		return x
@@ -250,7 +256,10 @@ func unknownStage(word string) string {
 	if i, short := intrinsicNamed(word); short && i != NoIntrinsic {
 		return "; conditions stand in braces, as in { " + word + " … }"
 	}
-	return didYouMean(word, append(slices.Clone(stageWords), metricsFuncs[:]...))
+	if hint := didYouMean(word, append(slices.Clone(stageWords), metricsFuncs[:]...)); hint != "" {
+		return hint
+	}
+	return "; there are filters in braces, comparisons as in count() > 2, by, coalesce, select, order by, and functions of metrics, as in rate()"
 }
 
 // filter reads: { [expr] }.

@@ -175,6 +175,7 @@ type Binary struct {
 	At   int // of the operator
 	Op   Op
 	X, Y Expr
+	Kind Type // of what arithmetic yields; set by Check: to look for it each time would cost the square of a long sum's length
 }
 
 // In is X = [a, b, …], or != with Not: X equals one of the values, or none. It is also what an alternative of plain texts in a
@@ -197,6 +198,7 @@ type Match struct {
 
 // Pattern is a regular expression (RE2 as in Go's regexp) that must match the whole text; its dot matches line ends.
 type Pattern struct {
+	At   int
 	Text string
 	Re   *regexp.Regexp // anchored at both ends; set by Check
 }
@@ -359,59 +361,3 @@ func (q *Query) Hint(name string) (*Const, bool) {
 	}
 	return nil, false
 }
-
-func (n *Filter) Pos() int         { return n.At } // Pos returns the offset of the brace.
-func (n *Combine) Pos() int        { return n.At } // Pos returns the offset of the operator.
-func (n *Absent) Pos() int         { return n.At } // Pos returns the offset of "not".
-func (n *Nested) Pos() int         { return n.At } // Pos returns the offset of the parenthesis.
-func (n *ScalarFilter) Pos() int   { return n.At } // Pos returns the offset of the operator.
-func (n *GroupBy) Pos() int        { return n.At } // Pos returns the offset of "by".
-func (n *Coalesce) Pos() int       { return n.At } // Pos returns the offset of "coalesce".
-func (n *Select) Pos() int         { return n.At } // Pos returns the offset of "select".
-func (n *Const) Pos() int          { return n.At } // Pos returns the offset of the value.
-func (n *FieldRef) Pos() int       { return n.At } // Pos returns the offset of the field.
-func (n *Unary) Pos() int          { return n.At } // Pos returns the offset of the operator.
-func (n *Binary) Pos() int         { return n.At } // Pos returns the offset of the operator.
-func (n *In) Pos() int             { return n.At } // Pos returns the offset of the operator.
-func (n *Match) Pos() int          { return n.At } // Pos returns the offset of the operator.
-func (n *IsNil) Pos() int          { return n.At } // Pos returns the offset of the operator.
-func (n *Aggregate) Pos() int      { return n.At } // Pos returns the offset of the function.
-func (n *ScalarOp) Pos() int       { return n.At } // Pos returns the offset of the operator.
-func (n *ScalarPipeline) Pos() int { return n.At } // Pos returns the offset of the parenthesis.
-func (n *Metrics) Pos() int        { return n.At } // Pos returns the offset of the function.
-func (n *SeriesOp) Pos() int       { return n.At } // Pos returns the offset of the operator.
-func (n *Top) Pos() int            { return n.At } // Pos returns the offset of the function.
-func (n *Threshold) Pos() int      { return n.At } // Pos returns the offset of the operator.
-
-func (*Filter) stage()       {}
-func (*Combine) stage()      {}
-func (*Absent) stage()       {}
-func (*Nested) stage()       {}
-func (*ScalarFilter) stage() {}
-func (*GroupBy) stage()      {}
-func (*Coalesce) stage()     {}
-func (*Select) stage()       {}
-
-func (*Filter) spanset()  {}
-func (*Combine) spanset() {}
-func (*Absent) spanset()  {}
-func (*Nested) spanset()  {}
-
-func (*Const) expr()    {}
-func (*FieldRef) expr() {}
-func (*Unary) expr()    {}
-func (*Binary) expr()   {}
-func (*In) expr()       {}
-func (*Match) expr()    {}
-func (*IsNil) expr()    {}
-
-func (*Const) scalar()          {}
-func (*Aggregate) scalar()      {}
-func (*ScalarOp) scalar()       {}
-func (*ScalarPipeline) scalar() {}
-
-func (*Const) series()     {}
-func (*Metrics) series()   {}
-func (*SeriesOp) series()  {}
-func (*Top) series()       {}
-func (*Threshold) series() {}

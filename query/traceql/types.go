@@ -23,6 +23,14 @@ func (t Type) String() string {
 	return [...]string{"attribute", "nil", "boolean", "string", "integer", "float", "duration", "number", "status", "kind"}[t]
 }
 
+// phrase returns the type with its article.
+func (t Type) phrase() string {
+	if t == TypeAny || t == TypeInt {
+		return "an " + t.String()
+	}
+	return "a " + t.String()
+}
+
 // Numeric reports whether values of the type are numbers for certain.
 func (t Type) Numeric() bool { return t >= TypeInt && t <= TypeNumber }
 
@@ -69,8 +77,11 @@ func (n *Unary) Type() Type {
 
 // Type returns TypeBool of comparisons, OpAnd and OpOr, and of arithmetic the type of a number.
 func (n *Binary) Type() Type {
-	if !n.Op.Arithmetic() {
+	switch {
+	case !n.Op.Arithmetic():
 		return TypeBool
+	case n.Kind != TypeAny:
+		return n.Kind
 	}
 	return arithmetic(n.Op, n.X.Type(), n.Y.Type())
 }
