@@ -20,6 +20,8 @@ type SearchRequest struct {
 	Spans  int    // spans to return of each set, the earliest ones; 0: none
 	Cursor string // SearchAnswer.Cursor of the page before, for the same query and range
 
+	NoCursor bool // no next page is wanted: the search ends with the last trace, and does not look for one more
+
 	// Partial is called with each trace as soon as its place in the answer is certain, in the answer's order; traces of an order other than
 	// newest first are certain at the end. An error ends the search with it. May be nil.
 	Partial func(*FoundTrace) error
@@ -231,7 +233,7 @@ func (s *search) take(c *eval.Context, sets []eval.Set) (done bool, err error) {
 			return true, nil
 		}
 		s.found, s.places = append(s.found, s.describe(c, sets)), append(s.places, at)
-		return false, s.tell(len(s.found) - 1)
+		return s.NoCursor && len(s.found) == s.Limit, s.tell(len(s.found) - 1)
 	}
 	if s.Cursor != "" && !s.after.before(at, s.Query.Order.Asc) {
 		return false, nil

@@ -41,6 +41,9 @@ func TestSearchPages(t *testing.T) {
 		if whole.Cursor != "" || len(whole.Traces) < 50 {
 			t.Fatalf("%s: %d traces, cursor %q", text, len(whole.Traces), whole.Cursor)
 		}
+		if a := search(t, s, text, query.SearchRequest{Limit: 7, NoCursor: true}); len(a.Traces) != 7 || a.Traces[6].ID != whole.Traces[6].ID {
+			t.Errorf("%s: %d traces without a cursor; want the first 7", text, len(a.Traces))
+		}
 		for _, limit := range []int{1, 7, 49, 50, 51} {
 			var ids []trace.ID
 			for cursor := ""; ; {
