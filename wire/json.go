@@ -1,4 +1,5 @@
-// Package wire reads JSON for the formats in its folders: in one pass, keeping nothing but the text being read. It knows gRPC's headers, too.
+// Package wire reads JSON and protobuf for the formats in its folders: in one pass, keeping nothing but the text being read. It knows gRPC's
+// headers, too.
 //
 // The standard library's decoder builds all values before anyone can look at them, some hundred bytes for each "{}", and reads a
 // nested value once more for each level it lies at when types decode themselves. What strangers send must cost no more than it weighs.

@@ -6,53 +6,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
-
-// fields reads the fields of a protobuf message one after the other. next returns false at the end, and where the message is broken.
-type fields struct {
-	id     uint64 // number<<3 | wire type, for a switch over the known ones
-	num    uint64 // a varint's value, or that of a number of fixed size
-	body   []byte // of what has a length
-	broken bool
-
-	b []byte
-}
-
-// The wire types, to be added to a number shifted by 3.
-const (
-	varint  = uint64(protowire.VarintType)
-	fixed64 = uint64(protowire.Fixed64Type)
-	length  = uint64(protowire.BytesType)
-)
-
-func (f *fields) next() bool {
-	if len(f.b) == 0 || f.broken {
-		return false
-	}
-	num, typ, n := protowire.ConsumeTag(f.b)
-	if n < 0 {
-		f.broken = true
-		return false
-	}
-	f.b, f.id = f.b[n:], uint64(num)<<3|uint64(typ)
-	switch typ {
-	case protowire.VarintType:
-		f.num, n = protowire.ConsumeVarint(f.b)
-	case protowire.Fixed64Type:
-		f.num, n = protowire.ConsumeFixed64(f.b)
-	case protowire.BytesType:
-		f.body, n = protowire.ConsumeBytes(f.b)
-	case protowire.Fixed32Type:
-		_, n = protowire.ConsumeFixed32(f.b)
-	default: // groups, which proto3 does not have
-		n = -1
-	}
-	if f.broken = n < 0; f.broken {
-		return false
-	}
-	f.b = f.b[n:]
-	return true
-}
 
 // AppendPost appends the spans of a PostSpansRequest of Jaeger's collector to dst as an OTLP TracesData message. After an error, of kind
 // Invalid or TooLarge, the result is dst.
@@ -60,9 +15,9 @@ func (d *Decoder) AppendPost(dst, b []byte) ([]byte, error) {
 	d.begin(dst)
 	d.proto = true
 	f := d.fields(b)
-	for f.next() {
-		if f.id == 1<<3|length {
-			d.protoBatch(f.body)
+	for f.Next() {
+		if f.ID == 1<<3|wire.Length {
+			d.protoBatch(f.Body)
 		}
 	}
 	d.whole(&f, "PostSpansRequest")
@@ -86,15 +41,15 @@ func (d *Decoder) AppendSpan(dst, b []byte) ([]byte, error) {
 }
 
 // fields returns the fields of a message: none after an error.
-func (d *Decoder) fields(b []byte) fields {
+func (d *Decoder) fields(b []byte) wire.Fields {
 	if d.err != nil {
 		b = nil
 	}
-	return fields{b: b}
+	return wire.NewFields(b)
 }
 
-func (d *Decoder) whole(f *fields, message string) {
-	if f.broken {
+func (d *Decoder) whole(f *wire.Fields, message string) {
+	if f.Broken {
 		d.fail(trace.Invalid, "not a batch of Jaeger's model.proto: broken field in "+message)
 	}
 }
@@ -103,15 +58,15 @@ func (d *Decoder) protoBatch(b []byte) {
 	d.closeResource(len(d.out))
 	d.batch = nil
 	f := d.fields(b)
-	for f.next() { // the process comes behind the spans
-		if f.id == 2<<3|length {
-			d.batch = f.body
+	for f.Next() { // the process comes behind the spans
+		if f.ID == 2<<3|wire.Length {
+			d.batch = f.Body
 		}
 	}
 	d.whole(&f, "Batch")
-	for f = d.fields(b); f.next() && d.err == nil; {
-		if f.id == 1<<3|length {
-			d.protoSpan(f.body)
+	for f = d.fields(b); f.Next() && d.err == nil; {
+		if f.ID == 1<<3|wire.Length {
+			d.protoSpan(f.Body)
 		}
 	}
 }
@@ -128,17 +83,17 @@ func (d *Decoder) protoResource() {
 	}
 	f := d.fields(process)
 	var name []byte
-	for f.next() {
-		if f.id == 1<<3|length {
-			name = f.body
+	for f.Next() {
+		if f.ID == 1<<3|wire.Length {
+			name = f.Body
 		}
 	}
 	if d.whole(&f, "Process"); process != nil {
 		d.serviceName(name)
 	}
-	for f = d.fields(process); f.next(); {
-		if f.id == 2<<3|length {
-			t := d.protoTag(f.body)
+	for f = d.fields(process); f.Next(); {
+		if f.ID == 2<<3|wire.Length {
+			t := d.protoTag(f.Body)
 			d.addProcessTag(&t)
 		}
 	}
@@ -148,34 +103,34 @@ func (d *Decoder) protoSpan(b []byte) {
 	d.beginSpan()
 	s := &d.s
 	f := d.fields(b)
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			s.traceID = d.protoTraceID(f.body)
-		case 2<<3 | length:
-			s.id = f.body
-		case 3<<3 | length:
-			s.name = f.body
-		case 4<<3 | length:
-			d.protoReference(f.body)
-		case 5<<3 | varint:
-			s.flags = uint32(f.num)
-		case 6<<3 | length:
-			s.start = d.protoTime(f.body)
-		case 7<<3 | length:
-			s.duration = d.protoDuration(f.body)
-		case 8<<3 | length:
-			t := d.protoTag(f.body)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			s.traceID = d.protoTraceID(f.Body)
+		case 2<<3 | wire.Length:
+			s.id = f.Body
+		case 3<<3 | wire.Length:
+			s.name = f.Body
+		case 4<<3 | wire.Length:
+			d.protoReference(f.Body)
+		case 5<<3 | wire.Varint:
+			s.flags = uint32(f.Num)
+		case 6<<3 | wire.Length:
+			s.start = d.protoTime(f.Body)
+		case 7<<3 | wire.Length:
+			s.duration = d.protoDuration(f.Body)
+		case 8<<3 | wire.Length:
+			t := d.protoTag(f.Body)
 			d.addTag(&t)
-		case 9<<3 | length:
-			d.protoLog(f.body)
-		case 10<<3 | length:
-			s.process = f.body
-		case 12<<3 | length:
+		case 9<<3 | wire.Length:
+			d.protoLog(f.Body)
+		case 10<<3 | wire.Length:
+			s.process = f.Body
+		case 12<<3 | wire.Length:
 			if d.room(len(d.warnings)) {
-				value := 1 + protowire.SizeBytes(len(f.body))
+				value := 1 + protowire.SizeBytes(len(f.Body))
 				d.warnings = protowire.AppendVarint(append(d.warnings, 1<<3|2), uint64(value))
-				d.warnings = protowire.AppendBytes(append(d.warnings, 1<<3|2), f.body)
+				d.warnings = protowire.AppendBytes(append(d.warnings, 1<<3|2), f.Body)
 			}
 		}
 	}
@@ -197,14 +152,14 @@ func (d *Decoder) protoReference(b []byte) {
 	var r reference
 	kind := uint64(0)
 	f := d.fields(b)
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			copy(r.trace[max(0, len(r.trace)-len(f.body)):], f.body)
-		case 2<<3 | length:
-			copy(r.span[max(0, len(r.span)-len(f.body)):], f.body)
-		case 3<<3 | varint:
-			kind = f.num
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			copy(r.trace[max(0, len(r.trace)-len(f.Body)):], f.Body)
+		case 2<<3 | wire.Length:
+			copy(r.span[max(0, len(r.span)-len(f.Body)):], f.Body)
+		case 3<<3 | wire.Varint:
+			kind = f.Num
 		}
 	}
 	d.whole(&f, "SpanRef")
@@ -215,12 +170,12 @@ func (d *Decoder) protoReference(b []byte) {
 // seconds reads a Timestamp or Duration.
 func (d *Decoder) seconds(b []byte, message string) (s int64, ns int32) {
 	f := d.fields(b)
-	for f.next() {
-		switch f.id {
-		case 1<<3 | varint:
-			s = int64(f.num)
-		case 2<<3 | varint:
-			ns = int32(f.num)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Varint:
+			s = int64(f.Num)
+		case 2<<3 | wire.Varint:
+			ns = int32(f.Num)
 		}
 	}
 	d.whole(&f, message)
@@ -252,12 +207,12 @@ func (d *Decoder) protoLog(b []byte) {
 	at := d.beginEvent()
 	var ns uint64
 	f := d.fields(b)
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			ns = d.protoTime(f.body)
-		case 2<<3 | length:
-			t := d.protoTag(f.body)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			ns = d.protoTime(f.Body)
+		case 2<<3 | wire.Length:
+			t := d.protoTag(f.Body)
 			d.addField(&t)
 		}
 	}
@@ -270,22 +225,22 @@ func (d *Decoder) protoTag(b []byte) (t tag) {
 	var kind, boolean, integer, double uint64
 	var text, data []byte
 	f := d.fields(b)
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			t.key = f.body
-		case 2<<3 | varint:
-			kind = f.num
-		case 3<<3 | length:
-			text = f.body
-		case 4<<3 | varint:
-			boolean = f.num
-		case 5<<3 | varint:
-			integer = f.num
-		case 6<<3 | fixed64:
-			double = f.num
-		case 7<<3 | length:
-			data = f.body
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			t.key = f.Body
+		case 2<<3 | wire.Varint:
+			kind = f.Num
+		case 3<<3 | wire.Length:
+			text = f.Body
+		case 4<<3 | wire.Varint:
+			boolean = f.Num
+		case 5<<3 | wire.Varint:
+			integer = f.Num
+		case 6<<3 | wire.Fixed64:
+			double = f.Num
+		case 7<<3 | wire.Length:
+			data = f.Body
 		}
 	}
 	d.whole(&f, "KeyValue")

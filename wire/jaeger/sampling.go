@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
 
 // Strategy says how a service should sample its traces.
@@ -33,13 +34,13 @@ type Operation struct {
 
 // ServiceName returns the service that SamplingStrategyParameters ask for. An error is of kind Invalid.
 func ServiceName(parameters []byte) (string, error) {
-	f, name := fields{b: parameters}, ""
-	for f.next() {
-		if f.id == 1<<3|length {
-			name = string(f.body)
+	f, name := wire.NewFields(parameters), ""
+	for f.Next() {
+		if f.ID == 1<<3|wire.Length {
+			name = string(f.Body)
 		}
 	}
-	if f.broken {
+	if f.Broken {
 		return "", trace.Errorf(trace.Invalid, "not SamplingStrategyParameters: broken field")
 	}
 	return name, nil

@@ -3,72 +3,24 @@ package zipkin
 import (
 	"net/netip"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
-
-// fields reads the fields of a protobuf message one after the other. The result of next is false at the end, and where the message is
-// broken.
-type fields struct {
-	id     uint64 // number<<3 | wire type: what a switch over the known ones compares
-	num    uint64 // a varint's, or a number's of fixed size
-	body   []byte // what has a length
-	broken bool
-
-	b []byte
-}
-
-// The wire types, to be added to a number shifted by 3.
-const (
-	varint  = uint64(protowire.VarintType)
-	fixed64 = uint64(protowire.Fixed64Type)
-	length  = uint64(protowire.BytesType)
-)
-
-func (f *fields) next() bool {
-	if len(f.b) == 0 || f.broken {
-		return false
-	}
-	num, typ, n := protowire.ConsumeTag(f.b)
-	if n < 0 {
-		f.broken = true
-		return false
-	}
-	f.b, f.id = f.b[n:], uint64(num)<<3|uint64(typ)
-	switch typ {
-	case protowire.VarintType:
-		f.num, n = protowire.ConsumeVarint(f.b)
-	case protowire.Fixed64Type:
-		f.num, n = protowire.ConsumeFixed64(f.b)
-	case protowire.BytesType:
-		f.body, n = protowire.ConsumeBytes(f.b)
-	case protowire.Fixed32Type:
-		_, n = protowire.ConsumeFixed32(f.b)
-	default: // groups, which proto3 has not
-		n = -1
-	}
-	if f.broken = n < 0; f.broken {
-		return false
-	}
-	f.b = f.b[n:]
-	return true
-}
 
 // protoList reads a zipkin.proto3.ListOfSpans.
 func (d *Decoder) protoList(b []byte) {
-	if len(b) > 0 && b[0] != 1<<3|byte(length) {
+	if len(b) > 0 && b[0] != 1<<3|byte(wire.Length) {
 		d.notList(Proto3)
 		return
 	}
-	list := fields{b: b}
-	for list.next() {
-		if list.id != 1<<3|length {
+	list := wire.NewFields(b)
+	for list.Next() {
+		if list.ID != 1<<3|wire.Length {
 			continue
 		}
 		d.arena = d.arena[:0]
 		d.in.reset()
-		if !d.protoSpan(list.body) {
+		if !d.protoSpan(list.Body) {
 			break
 		}
 		d.add(&d.in)
@@ -77,48 +29,48 @@ func (d *Decoder) protoList(b []byte) {
 		}
 		d.n++
 	}
-	if list.broken {
+	if list.Broken {
 		d.fail(trace.Invalid, "broken field")
 	}
 }
 
 func (d *Decoder) protoSpan(b []byte) bool {
 	s := &d.in
-	f := fields{b: b}
-	for d.err == nil && f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			d.protoID(s.traceID[:], f.body, "trace_id")
+	f := wire.NewFields(b)
+	for d.err == nil && f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			d.protoID(s.traceID[:], f.Body, "trace_id")
 			s.hasTrace = true
-		case 2<<3 | length:
-			d.protoID(s.parent[:], f.body, "parent_id")
-		case 3<<3 | length:
-			d.protoID(s.id[:], f.body, "id")
+		case 2<<3 | wire.Length:
+			d.protoID(s.parent[:], f.Body, "parent_id")
+		case 3<<3 | wire.Length:
+			d.protoID(s.id[:], f.Body, "id")
 			s.hasID = true
-		case 4<<3 | varint:
-			s.kind = protoKind(f.num)
-		case 5<<3 | length:
-			s.name = f.body
-		case 6<<3 | fixed64:
-			s.setTime(int64(f.num))
-		case 7<<3 | varint:
-			s.setDuration(int64(f.num))
-		case 8<<3 | length:
-			d.protoPlace(f.body, &s.local)
-		case 9<<3 | length:
-			d.protoPlace(f.body, &s.remote)
-		case 10<<3 | length:
-			d.protoAnnotation(f.body)
-		case 11<<3 | length:
-			d.protoTag(f.body)
-		case 12<<3 | varint:
-			s.debug = f.num != 0
-		case 13<<3 | varint:
-			s.shared = f.num != 0
+		case 4<<3 | wire.Varint:
+			s.kind = protoKind(f.Num)
+		case 5<<3 | wire.Length:
+			s.name = f.Body
+		case 6<<3 | wire.Fixed64:
+			s.setTime(int64(f.Num))
+		case 7<<3 | wire.Varint:
+			s.setDuration(int64(f.Num))
+		case 8<<3 | wire.Length:
+			d.protoPlace(f.Body, &s.local)
+		case 9<<3 | wire.Length:
+			d.protoPlace(f.Body, &s.remote)
+		case 10<<3 | wire.Length:
+			d.protoAnnotation(f.Body)
+		case 11<<3 | wire.Length:
+			d.protoTag(f.Body)
+		case 12<<3 | wire.Varint:
+			s.debug = f.Num != 0
+		case 13<<3 | wire.Varint:
+			s.shared = f.Num != 0
 		}
 	}
 	switch {
-	case f.broken:
+	case f.Broken:
 		d.fail(trace.Invalid, "broken field")
 	case !s.hasTrace:
 		d.fail(trace.Invalid, "has no trace_id")
@@ -147,18 +99,18 @@ func (d *Decoder) protoID(dst, b []byte, name string) {
 }
 
 func (d *Decoder) protoPlace(b []byte, p *place) {
-	f := fields{b: b}
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			p.service = f.body
-		case 2<<3 | length, 3<<3 | length:
-			d.setIP(f.body, p)
-		case 4<<3 | varint:
-			p.port = d.port(int64(int32(uint32(f.num))))
+	f := wire.NewFields(b)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			p.service = f.Body
+		case 2<<3 | wire.Length, 3<<3 | wire.Length:
+			d.setIP(f.Body, p)
+		case 4<<3 | wire.Varint:
+			p.port = d.port(int64(int32(uint32(f.Num))))
 		}
 	}
-	if f.broken {
+	if f.Broken {
 		d.fail(trace.Invalid, "broken field of an endpoint")
 	}
 }
@@ -176,16 +128,16 @@ func (d *Decoder) protoAnnotation(b []byte) {
 		return
 	}
 	var e event
-	f := fields{b: b}
-	for f.next() {
-		switch f.id {
-		case 1<<3 | fixed64:
-			e.at = nanoseconds(f.num)
-		case 2<<3 | length:
-			e.text = f.body
+	f := wire.NewFields(b)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Fixed64:
+			e.at = nanoseconds(f.Num)
+		case 2<<3 | wire.Length:
+			e.text = f.Body
 		}
 	}
-	if f.broken {
+	if f.Broken {
 		d.fail(trace.Invalid, "broken field of an annotation")
 	}
 	s.events = append(s.events, e)
@@ -197,16 +149,16 @@ func (d *Decoder) protoTag(b []byte) {
 		return
 	}
 	t := tag{typ: trace.TypeString}
-	f := fields{b: b}
-	for f.next() {
-		switch f.id {
-		case 1<<3 | length:
-			t.key = f.body
-		case 2<<3 | length:
-			t.text = f.body
+	f := wire.NewFields(b)
+	for f.Next() {
+		switch f.ID {
+		case 1<<3 | wire.Length:
+			t.key = f.Body
+		case 2<<3 | wire.Length:
+			t.text = f.Body
 		}
 	}
-	if f.broken {
+	if f.Broken {
 		d.fail(trace.Invalid, "broken field of a tag")
 	}
 	s.tags = append(s.tags, t)
