@@ -449,7 +449,7 @@ func (w *blockWriter) finish() error {
 	if err := w.write(lines); err != nil {
 		return err
 	}
-	counts := w.z.compress(w.census.Append(nil))
+	counts := w.z.Compress(w.census.Append(nil))
 	w.footer.Census = Section{w.at, int64(len(counts)), checksum(counts)}
 	if err := w.write(counts); err != nil {
 		return err

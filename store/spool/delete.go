@@ -482,7 +482,7 @@ func (g *group) operations(names operations) error {
 			return trace.Errorf(trace.Corrupt, "block %d is damaged", g.block.number)
 		}
 		if s.wide {
-			if err := g.rows.z.load(&s.names, s.n); err != nil {
+			if err := g.rows.z.Load(&s.names, s.n); err != nil {
 				return err
 			}
 		}

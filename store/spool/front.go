@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -39,7 +40,7 @@ func newFront(before *front) *front {
 func (f *front) append(b *trace.Batch) error {
 	f.opened.CompareAndSwap(0, time.Now().UnixNano())
 	n := uint64(len(f.heads))
-	k := hashBytes(0, b.Bytes(b.Resources[0].Body)) % n
+	k := pack.HashBytes(0, b.Bytes(b.Resources[0].Body)) % n
 	h := f.heads[k]
 	for i := range n {
 		if other := f.heads[(k+i)%n]; other.mu.TryLock() {

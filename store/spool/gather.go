@@ -3,10 +3,22 @@ package spool
 import (
 	"encoding/binary"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
 // Gathering a group's columns from where its spans are, in the order of its traces, and encoding them.
+
+// A codec is for one goroutine. It has the memory that gathering and reading use again.
+type codec struct {
+	*pack.Codec
+	body, lengths []byte
+	nums          []uint64
+	needles       needles
+	scratch       scratch
+}
+
+func newCodec() *codec { return &codec{Codec: pack.NewCodec()} }
 
 // appendShape appends a shape's section: uvarint count of columns, their lengths as uvarints, the span IDs (8 bytes each), the columns:
 // start, duration, resource, rest, names (wide shapes), attributes.
@@ -19,45 +31,45 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		z.lengths = binary.AppendUvarint(z.lengths, uint64(len(z.body)-last))
 		last = len(z.body)
 	}
-	z.body = z.packer.Append(z.body, r.starts)
+	z.body = z.AppendNumbers(z.body, r.starts)
 	done()
-	z.body = z.packer.Append(z.body, r.nums(z, durationOf))
+	z.body = z.AppendNumbers(z.body, r.nums(z, durationOf))
 	done()
 	resources, err := g.resources(z, r)
 	if err != nil {
 		return nil, err
 	}
 	g.tally.Count(resources)
-	z.body = z.packer.Append(z.body, resources)
+	z.body = z.AppendNumbers(z.body, resources)
 	done()
-	var wide [2]column
+	var wide [2]pack.Column
 	if s.wide {
 		if wide, err = r.spell(); err != nil {
 			return nil, err
 		}
 		g.tally.wide(&s.shape, &wide[0], &wide[1])
 		for i := range wide {
-			z.body = z.appendStrings(z.body, &wide[i])
+			z.body = z.AppendStrings(z.body, &wide[i])
 			done()
 		}
 		z.needles.rest(&wide[0])
 	} else {
 		rest := r.strings(z, restOf)
-		z.body = z.appendStrings(z.body, rest)
+		z.body = z.AppendStrings(z.body, rest)
 		done()
 		z.needles.rest(rest)
 	}
 	for i := range s.keys {
-		attr := func(s *shapeRows) *column { return &s.attrs[i] }
+		attr := func(s *shapeRows) *pack.Column { return &s.attrs[i] }
 		if isNumber(s.keys[i].typ) {
 			v := r.nums(z, attr)
 			g.tally.numbers(&s.shape, i, v)
-			z.body = z.packer.Append(z.body, v)
+			z.body = z.AppendNumbers(z.body, v)
 			z.needles.numbers(s.keys[i], v, z.body[last:])
 		} else {
 			c := r.strings(z, attr)
 			g.tally.texts(&s.shape, i, c)
-			z.body = z.appendStrings(z.body, c)
+			z.body = z.AppendStrings(z.body, c)
 			z.needles.texts(s.keys[i], c)
 		}
 		done()
@@ -70,8 +82,8 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 	return append(dst, z.body...), nil
 }
 
-func durationOf(s *shapeRows) *column { return &s.duration }
-func restOf(s *shapeRows) *column     { return &s.rest }
+func durationOf(s *shapeRows) *pack.Column { return &s.duration }
+func restOf(s *shapeRows) *pack.Column     { return &s.rest }
 
 // run returns run i with its rows.
 func (r *shapeRefs) run(i int) (*run, []uint32) {
@@ -83,19 +95,19 @@ func (r *shapeRefs) run(i int) (*run, []uint32) {
 }
 
 // nums gathers a column of numbers. The result is valid until the next call.
-func (r *shapeRefs) nums(z *codec, column func(*shapeRows) *column) []uint64 {
+func (r *shapeRefs) nums(z *codec, column func(*shapeRows) *pack.Column) []uint64 {
 	out := z.nums[:0]
 	for i := range r.runs {
 		run, rows := r.run(i)
 		c := column(run.from)
-		if c.form == same {
+		if c.Form == pack.Same {
 			for range rows {
-				out = append(out, c.nums[0])
+				out = append(out, c.Nums[0])
 			}
 			continue
 		}
 		for _, k := range rows {
-			out = append(out, c.nums[k])
+			out = append(out, c.Nums[k])
 		}
 	}
 	z.nums = out
@@ -108,7 +120,7 @@ func (g *groupWriter) resources(z *codec, r *shapeRefs) ([]uint64, error) {
 	for i := range r.runs {
 		run, rows := r.run(i)
 		for _, k := range rows {
-			n, err := g.resource(run.src, run.from.resource.nums[k])
+			n, err := g.resource(run.src, run.from.resource.Nums[k])
 			if err != nil {
 				return nil, err
 			}
@@ -120,73 +132,31 @@ func (g *groupWriter) resources(z *codec, r *shapeRefs) ([]uint64, error) {
 }
 
 // strings gathers a bytes column: indexed, if it has few values. The result is valid until the next call.
-func (r *shapeRefs) strings(z *codec, column func(*shapeRows) *column) *column {
+func (r *shapeRefs) strings(z *codec, column func(*shapeRows) *pack.Column) *pack.Column {
 	if len(r.runs) == 1 {
-		if c := column(r.runs[0].from); c.form == same {
+		if c := column(r.runs[0].from); c.Form == pack.Same {
 			return c
 		}
 	}
-	out := &z.gathered
-	out.clear(z.seed)
+	out := z.Gathered()
 	for i := range r.runs {
 		run, rows := r.run(i)
-		if !z.gather(out, column(run.from), rows, len(r.rows)) {
+		if !z.Gather(out, column(run.from), rows, len(r.rows)) {
 			return r.plain(z, column)
 		}
 	}
 	return out
 }
 
-// gather appends a column's rows to an indexed one that is to have n in all; false: it has too many values for that.
-func (z *codec) gather(out, c *column, rows []uint32, n int) bool {
-	switch c.form {
-	case same:
-		k, ok := out.find(c.data, n, z.seed)
-		for range rows {
-			out.index = append(out.index, k)
-		}
-		return ok
-	case indexed:
-		z.remap = append(z.remap[:0], make([]uint16, len(c.ends))...)
-		for _, i := range rows {
-			v := c.index[i]
-			if z.remap[v] == 0 {
-				k, ok := out.find(c.one(int(v)), n, z.seed)
-				if !ok {
-					return false
-				}
-				z.remap[v] = k + 1
-			}
-			out.index = append(out.index, z.remap[v]-1)
-		}
-		return true
-	}
-	for done, i := range rows {
-		if done == sampleRows && 8*len(out.ends) > 7*sampleRows { // nearly all differ
-			return false
-		}
-		k, ok := out.find(c.one(int(i)), n, z.seed)
-		if !ok {
-			return false
-		}
-		out.index = append(out.index, k)
-	}
-	return true
-}
-
-// sampleRows is after how many rows it is seen whether nearly all values of a column differ.
-const sampleRows = 512
-
 // plain gathers a bytes column with a value for each row.
-func (r *shapeRefs) plain(z *codec, column func(*shapeRows) *column) *column {
-	out := &z.gathered
-	out.clear(z.seed)
-	out.form = each
+func (r *shapeRefs) plain(z *codec, column func(*shapeRows) *pack.Column) *pack.Column {
+	out := z.Gathered()
+	out.Form = pack.Each
 	for i := range r.runs {
 		run, rows := r.run(i)
 		c := column(run.from)
 		for _, k := range rows {
-			out.addBytes(c.bytes(int(k)))
+			out.Add(c.Bytes(int(k)))
 		}
 	}
 	return out
@@ -194,17 +164,17 @@ func (r *shapeRefs) plain(z *codec, column func(*shapeRows) *column) *column {
 
 // spell gathers what a wide shape has in place of attributes: the rest, with the attributes in it, and the names. Some of its
 // spans may come from shapes that found no room here.
-func (r *shapeRefs) spell() (out [2]column, err error) {
+func (r *shapeRefs) spell() (out [2]pack.Column, err error) {
 	for i := range r.runs {
 		run, rows := r.run(i)
 		for _, k := range rows {
 			row, from := int(k), run.from
-			rest := out[0].data
-			rest = append(rest, from.rest.bytes(row)...)
+			rest := out[0].Data
+			rest = append(rest, from.rest.Bytes(row)...)
 			if from.wide {
-				out[1].addBytes(from.names.bytes(row))
+				out[1].Add(from.names.Bytes(row))
 			} else {
-				out[1].addBytes([]byte(from.name))
+				out[1].Add([]byte(from.name))
 				for j := range from.keys {
 					v, err := from.attr(run.src.rows.z, j, row)
 					if err != nil {
@@ -213,8 +183,8 @@ func (r *shapeRefs) spell() (out [2]column, err error) {
 					rest = trace.AppendSpanAttr(rest, trace.Attr{Key: from.keys[j].key, Value: v})
 				}
 			}
-			out[0].data = rest
-			out[0].ends = append(out[0].ends, uint32(len(rest)))
+			out[0].Data = rest
+			out[0].Ends = append(out[0].Ends, uint32(len(rest)))
 		}
 	}
 	return out, nil

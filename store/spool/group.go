@@ -330,12 +330,12 @@ func (g *groupWriter) addSpan(n *node, start uint64) {
 	g.spans++
 	size := 40
 	for i := range from.attrs {
-		if c := &from.attrs[i]; c.form == each && c.ends != nil {
-			size += len(c.one(int(n.at.row)))
+		if c := &from.attrs[i]; c.Form == pack.Each && c.Ends != nil {
+			size += len(c.One(int(n.at.row)))
 		}
 	}
-	if from.rest.form == each {
-		size += len(from.rest.one(int(n.at.row)))
+	if from.rest.Form == pack.Each {
+		size += len(from.rest.One(int(n.at.row)))
 	}
 	g.bytes += int64(size)
 }
@@ -432,19 +432,15 @@ func (g *groupWriter) encode(z *codec, dst []byte, info *groupInfo) ([]byte, err
 	lo := len(dst)
 	dst = g.appendTraces(z, dst)
 	dst = appendDictionaries(z, dst, g.dict)
-	dst = appendSized(dst, z.packer.Append(nil, rowCounts))
-	dst = appendSized(dst, z.packer.Append(nil, offsets))
-	dst = appendSized(dst, z.packer.Append(nil, lengths))
-	dst = appendSized(dst, z.packer.Append(nil, sums))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, rowCounts))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, offsets))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, lengths))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, sums))
 	info.Header = Section{Offset: int64(lo - base), Length: int64(len(dst) - lo), Sum: checksum(dst[lo:])}
 	lo = len(dst)
 	dst, err := z.needles.append(dst, g.dict.resources)
 	info.Needles = Section{Offset: int64(lo - base), Length: int64(len(dst) - lo)}
 	return dst, err
-}
-
-func appendSized(dst, b []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }
 
 func (g *groupWriter) appendTraces(z *codec, dst []byte) []byte {
@@ -454,8 +450,8 @@ func (g *groupWriter) appendTraces(z *codec, dst []byte) []byte {
 		dst = append(dst, g.traces[i].id[:]...)
 		starts[i], templates[i] = g.traces[i].start, uint64(g.traces[i].template)
 	}
-	dst = appendSized(dst, z.packer.Append(nil, starts))
-	dst = appendSized(dst, z.packer.Append(nil, templates))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, starts))
+	dst = pack.AppendSized(dst, z.AppendNumbers(nil, templates))
 	var lengths, shapes, parents []uint64
 	for i := range g.list {
 		lengths = append(lengths, uint64(len(g.list[i].shapes)))
@@ -466,9 +462,9 @@ func (g *groupWriter) appendTraces(z *codec, dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(lengths)))
 	dst = binary.AppendUvarint(dst, uint64(len(shapes)))
-	dst = appendSized(dst, z.appendSmall(lengths))
-	dst = appendSized(dst, z.appendSmall(shapes))
-	dst = appendSized(dst, z.appendSmall(parents))
+	dst = pack.AppendSized(dst, z.appendSmall(lengths))
+	dst = pack.AppendSized(dst, z.appendSmall(shapes))
+	dst = pack.AppendSized(dst, z.appendSmall(parents))
 	dst = binary.AppendUvarint(dst, uint64(len(g.parents)))
 	for _, p := range g.parents {
 		dst = append(dst, p[:]...)
@@ -482,37 +478,37 @@ func (z *codec) appendSmall(v []uint64) []byte {
 	for _, x := range v {
 		b = binary.AppendUvarint(b, x)
 	}
-	return z.compress(b)
+	return z.Compress(b)
 }
 
 func appendDictionaries(z *codec, dst []byte, r *rows) []byte {
-	var bodies, urls column
+	var bodies, urls pack.Column
 	for i := range r.resources {
-		bodies.addBytes([]byte(r.resources[i].body))
-		urls.addBytes([]byte(r.resources[i].schemaURL))
+		bodies.Add([]byte(r.resources[i].body))
+		urls.Add([]byte(r.resources[i].schemaURL))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.resources)))
-	dst = appendSized(dst, z.encodePlain(&bodies))
-	dst = appendSized(dst, z.encodeStrings(&urls))
-	bodies, urls = column{}, column{}
+	dst = pack.AppendSized(dst, z.EncodePlain(&bodies))
+	dst = pack.AppendSized(dst, z.EncodeStrings(&urls))
+	bodies, urls = pack.Column{}, pack.Column{}
 	for i := range r.scopes {
-		bodies.addBytes([]byte(r.scopes[i].body))
-		urls.addBytes([]byte(r.scopes[i].schemaURL))
+		bodies.Add([]byte(r.scopes[i].body))
+		urls.Add([]byte(r.scopes[i].schemaURL))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.scopes)))
-	dst = appendSized(dst, z.encodePlain(&bodies))
-	dst = appendSized(dst, z.encodeStrings(&urls))
+	dst = pack.AppendSized(dst, z.EncodePlain(&bodies))
+	dst = pack.AppendSized(dst, z.EncodeStrings(&urls))
 	var b []byte
 	for _, s := range r.shapes {
 		b = s.append(b)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.shapes)))
-	return appendSized(dst, z.compress(b))
+	return pack.AppendSized(dst, z.Compress(b))
 }
 
 func (s *shape) append(b []byte) []byte {
-	b = appendSized(b, []byte(s.service))
-	b = appendSized(b, []byte(s.name))
+	b = pack.AppendSized(b, []byte(s.service))
+	b = pack.AppendSized(b, []byte(s.name))
 	b = binary.AppendUvarint(b, uint64(s.scope))
 	wide := byte(0)
 	if s.wide {
@@ -522,7 +518,7 @@ func (s *shape) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(s.flags))
 	b = binary.AppendUvarint(b, uint64(len(s.keys)))
 	for i := range s.keys {
-		b = append(appendSized(b, []byte(s.keys[i].key)), byte(s.keys[i].typ))
+		b = append(pack.AppendSized(b, []byte(s.keys[i].key)), byte(s.keys[i].typ))
 	}
 	return b
 }

@@ -152,7 +152,7 @@ func newGroup(at groupAt, h *groupHeader, r *reader) *group {
 	k := len(h.shapes)
 	return &group{
 		groupHeader: h, block: at.block, info: at.info(), ready: make([]bool, k), broken: make([]bool, k), reader: r,
-		rows: &rows{z: r.z, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
+		rows: &rows{z: r.z.Codec, resources: h.resources, scopes: h.scopes, shapes: make([]*shapeRows, k)},
 	}
 }
 
@@ -205,7 +205,10 @@ func (b *block) groupBytes(i int, z *codec) (*groupHeader, []byte, error) {
 	return h, raw, nil
 }
 
-var errHeader = trace.Errorf(trace.Corrupt, "broken group header")
+var (
+	errHeader = trace.Errorf(trace.Corrupt, "broken group header")
+	errColumn = trace.Errorf(trace.Corrupt, "broken column")
+)
 
 func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	n := c.count(16)
@@ -253,7 +256,7 @@ func (g *groupHeader) decode(c *cursor, z *codec, info *groupInfo) error {
 	g.sections, g.counts = make([]Section, k), make([]int, k)
 	for i := range g.sections {
 		g.sections[i] = Section{Offset: int64(dir[1][i]), Length: int64(dir[2][i]), Sum: uint32(dir[3][i])}
-		if dir[0][i] > maxColumnBytes/8 {
+		if dir[0][i] > pack.MaxBytes/8 {
 			return errHeader
 		}
 		g.counts[i] = int(dir[0][i])
@@ -265,7 +268,7 @@ func (g *groupHeader) templates(c *cursor, z *codec) error {
 	n, total := c.uint(), c.uint()
 	var v [3][]uint64 // lengths, shapes, parents
 	for i := range v {
-		raw, err := z.dec.DecodeAll(c.sized(), nil)
+		raw, err := z.Decompress(c.sized())
 		if err != nil {
 			return errHeader
 		}
@@ -305,15 +308,15 @@ func (g *groupHeader) templates(c *cursor, z *codec) error {
 }
 
 func (g *groupHeader) dictionaries(c *cursor, z *codec, spans int) error {
-	pair := func() (bodies, urls column, n int, err error) {
-		n = int(min(c.uint(), maxColumnBytes))
+	pair := func() (bodies, urls pack.Column, n int, err error) {
+		n = int(min(c.uint(), pack.MaxBytes))
 		if n > spans { // each is some span's
 			return bodies, urls, 0, errHeader
 		}
-		if bodies, err = z.strings(c.sized(), n); err != nil {
+		if bodies, err = z.Strings(c.sized(), n); err != nil {
 			return
 		}
-		urls, err = z.strings(c.sized(), n)
+		urls, err = z.Strings(c.sized(), n)
 		return
 	}
 	bodies, urls, n, err := pair()
@@ -321,7 +324,7 @@ func (g *groupHeader) dictionaries(c *cursor, z *codec, spans int) error {
 		return err
 	}
 	for i := range n {
-		r := resource{body: string(bodies.bytes(i)), schemaURL: string(urls.bytes(i))}
+		r := resource{body: string(bodies.Bytes(i)), schemaURL: string(urls.Bytes(i))}
 		if err := r.decode(); err != nil {
 			return err
 		}
@@ -331,14 +334,14 @@ func (g *groupHeader) dictionaries(c *cursor, z *codec, spans int) error {
 		return err
 	}
 	for i := range n {
-		s := scope{body: string(bodies.bytes(i)), schemaURL: string(urls.bytes(i))}
+		s := scope{body: string(bodies.Bytes(i)), schemaURL: string(urls.Bytes(i))}
 		if err := s.decode(); err != nil {
 			return err
 		}
 		g.scopes = append(g.scopes, s)
 	}
 	k := c.uint()
-	raw, err := z.dec.DecodeAll(c.sized(), nil)
+	raw, err := z.Decompress(c.sized())
 	if err != nil || k > uint64(len(raw)) {
 		return errHeader
 	}
@@ -421,7 +424,7 @@ func (g *group) shape(i uint32) *shapeRows {
 	if g.broken[i] {
 		return nil
 	}
-	z := g.rows.z
+	z := g.reader.z
 	if g.reader.cache == nil { // a merge needs groups for long
 		z = nil
 	}
@@ -431,7 +434,7 @@ func (g *group) shape(i uint32) *shapeRows {
 		err = s.attach(raw, g.counts[i])
 	}
 	if err == nil && g.reader.cache == nil {
-		err = g.rows.z.load(&s.start, s.n)
+		err = g.rows.z.Load(&s.start, s.n)
 	}
 	if err != nil {
 		g.damaged(i, err)
@@ -457,12 +460,12 @@ func (s *shapeRows) id(row uint32) (id trace.SpanID) {
 func (s *shapeRows) attach(raw []byte, n int) error {
 	c := &cursor{b: raw}
 	const firstText = 3 // what comes before rest is numbers
-	var room [maxColumns]*column
+	var room [maxColumns]*pack.Column
 	columns := append(room[:0], &s.start, &s.duration, &s.resource, &s.rest)
 	if s.wide {
 		columns = append(columns, &s.names)
 	}
-	s.attrs = make([]column, len(s.keys))
+	s.attrs = make([]pack.Column, len(s.keys))
 	for i := range s.attrs {
 		columns = append(columns, &s.attrs[i])
 	}
@@ -479,9 +482,9 @@ func (s *shapeRows) attach(raw []byte, n int) error {
 	}
 	s.n, s.encodedIDs = n, ids
 	for i, col := range columns {
-		col.enc = c.take(lengths.uint())
+		col.Enc = c.take(lengths.uint())
 		number := i < firstText || i >= len(columns)-len(s.keys) && isNumber(s.keys[i-len(columns)+len(s.keys)].typ)
-		if c.bad || len(col.enc) == 0 || number != (col.enc[0] <= pack.Indexed) {
+		if c.bad || len(col.Enc) == 0 || number != pack.IsNumbers(col.Enc) {
 			return errColumn
 		}
 	}
@@ -511,7 +514,7 @@ func (g *group) ats(i int, out []at) []at {
 		if rows == nil {
 			continue
 		}
-		start, err := rows.start.num(int(first[k]), rows.n)
+		start, err := rows.start.Num(int(first[k]), rows.n)
 		if err != nil {
 			g.damaged(s, err)
 			continue

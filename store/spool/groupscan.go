@@ -113,8 +113,8 @@ func (sn *scanner) inRange(s *shapeRows, base uint64, row int) (bool, error) {
 	if sn.scan.Range == (trace.Range{}) {
 		return true, nil
 	}
-	if err := sn.reader.z.load(&s.start, s.n); err != nil {
+	if err := sn.reader.z.Load(&s.start, s.n); err != nil {
 		return false, err
 	}
-	return sn.scan.Range.Contains(base + s.start.nums[row]), nil
+	return sn.scan.Range.Contains(base + s.start.Nums[row]), nil
 }

@@ -122,7 +122,7 @@ func (h *head) ats(c *chain, out []at) []at {
 		s := h.rows.shapes[l.shape]
 		out = append(out, at{
 			src: h.rows, shape: l.shape, row: l.row,
-			id: s.ids[l.row], parent: s.parents[l.row], start: s.start.nums[l.row],
+			id: s.ids[l.row], parent: s.parents[l.row], start: s.start.Nums[l.row],
 		})
 		i = l.prev
 	}
@@ -195,7 +195,7 @@ func (s *shapeRows) operations(rows []uint32, names operations) {
 		if rows != nil {
 			i = int(rows[i])
 		}
-		if !names.add(s.service, string(s.names.bytes(i)), s.kind) {
+		if !names.add(s.service, string(s.names.Bytes(i)), s.kind) {
 			break
 		}
 	}

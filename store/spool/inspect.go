@@ -272,27 +272,15 @@ func (in *inspection) shape(s *shapeRows, n int64, raw []byte, whole bool) {
 		left -= int64(bytes)
 	}
 	add(Column{Name: "span ID", Encoding: "as it is"}, len(s.encodedIDs))
-	add(Column{Name: "start", Encoding: encodingName(s.start.enc)}, len(s.start.enc))
-	add(Column{Name: "duration", Encoding: encodingName(s.duration.enc)}, len(s.duration.enc))
-	add(Column{Name: "resource", Encoding: encodingName(s.resource.enc)}, len(s.resource.enc))
-	add(Column{Name: "rest", Encoding: encodingName(s.rest.enc)}, len(s.rest.enc))
+	add(Column{Name: "start", Encoding: pack.Encoding(s.start.Enc)}, len(s.start.Enc))
+	add(Column{Name: "duration", Encoding: pack.Encoding(s.duration.Enc)}, len(s.duration.Enc))
+	add(Column{Name: "resource", Encoding: pack.Encoding(s.resource.Enc)}, len(s.resource.Enc))
+	add(Column{Name: "rest", Encoding: pack.Encoding(s.rest.Enc)}, len(s.rest.Enc))
 	if s.wide {
-		add(Column{Name: "name", Encoding: encodingName(s.names.enc)}, len(s.names.enc))
+		add(Column{Name: "name", Encoding: pack.Encoding(s.names.Enc)}, len(s.names.Enc))
 	}
 	for i, k := range s.keys {
-		add(Column{Name: k.key, Attribute: true, Type: k.typ, Encoding: encodingName(s.attrs[i].enc)}, len(s.attrs[i].enc))
+		add(Column{Name: k.key, Attribute: true, Type: k.typ, Encoding: pack.Encoding(s.attrs[i].Enc)}, len(s.attrs[i].Enc))
 	}
 	in.Parts["lengths of columns"] += left
-}
-
-// encodingName returns how an encoded column is encoded.
-func encodingName(enc []byte) string {
-	names := map[byte]string{
-		pack.Constant: "constant", pack.Packed: "packed", pack.Deltas: "deltas", pack.Indexed: "indexed numbers",
-		strConstant: "constant", strIndexed: "indexed", strPlain: "plain", strZstd: "zstd", strHex: "hex",
-	}
-	if len(enc) == 0 {
-		return "none"
-	}
-	return names[enc[0]]
 }

@@ -72,17 +72,17 @@ func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test)
 			return c.Compare(trace.String(s.name)), nil
 		}
 		return false, func(i int) (bool, error) {
-			if err := m.rows.z.load(&s.names, s.n); err != nil {
+			if err := m.rows.z.Load(&s.names, s.n); err != nil {
 				return false, err
 			}
-			return c.Compare(trace.String(string(s.names.bytes(i)))), nil
+			return c.Compare(trace.String(string(s.names.Bytes(i)))), nil
 		}
 	case trace.FieldDuration:
 		return false, func(i int) (bool, error) {
-			if err := m.rows.z.load(&s.duration, s.n); err != nil {
+			if err := m.rows.z.Load(&s.duration, s.n); err != nil {
 				return false, err
 			}
-			return c.Compare(trace.Int(max(0, int64(s.duration.nums[i])))), nil
+			return c.Compare(trace.Int(max(0, int64(s.duration.Nums[i])))), nil
 		}
 	case trace.FieldAttr:
 		if !s.wide {
@@ -120,10 +120,10 @@ func (m *matcher) event(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ tes
 				return ok, err
 			}
 		}
-		if err := m.rows.z.load(&s.rest, s.n); err != nil {
+		if err := m.rows.z.Load(&s.rest, s.n); err != nil {
 			return false, err
 		}
-		if len(s.rest.bytes(i)) == 0 {
+		if len(s.rest.Bytes(i)) == 0 {
 			return false, nil
 		}
 		return m.whole(c, s, i)
@@ -151,16 +151,16 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 			if err := m.rows.loadResource(s); err != nil {
 				return false, err
 			}
-			if res[s.resource.nums[i]] {
+			if res[s.resource.Nums[i]] {
 				return true, nil
 			}
 		}
 		for _, j := range columns {
-			if err := m.rows.z.load(&s.attrs[j], s.n); err != nil {
+			if err := m.rows.z.Load(&s.attrs[j], s.n); err != nil {
 				return false, err
 			}
 			if s.keys[j].typ == trace.TypeString && (c.Op == trace.OpText || c.Op == trace.OpEqual) && c.Value.Type() == trace.TypeString {
-				if string(s.attrs[j].bytes(i)) == c.Value.Str() {
+				if string(s.attrs[j].Bytes(i)) == c.Value.Str() {
 					return true, nil
 				}
 				continue

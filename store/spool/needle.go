@@ -17,12 +17,12 @@ func hashNumber(key uint64, t trace.ValueType, num uint64) uint64 {
 	if t == trace.TypeDouble && math.Float64frombits(num) != math.Float64frombits(num) {
 		num = math.Float64bits(math.NaN())
 	}
-	return hashMix(hashMix(key, uint64(t)), num)
+	return pack.HashMix(pack.HashMix(key, uint64(t)), num)
 }
 
-func hashText[T ~string | ~[]byte](key uint64, text T) uint64 { return hashBytes(key, text) }
+func hashText[T ~string | ~[]byte](key uint64, text T) uint64 { return pack.HashBytes(key, text) }
 
-func hashKey(key string) uint64 { return hashBytes(0, key) }
+func hashKey(key string) uint64 { return pack.HashBytes(0, key) }
 
 func hashValue(key string, v trace.Value) uint64 {
 	switch v.Type() {
@@ -64,9 +64,9 @@ func (s *needles) numbers(k attrKey, v []uint64, enc []byte) {
 }
 
 // texts adds the values of an attribute's column.
-func (s *needles) texts(k attrKey, c *column) {
+func (s *needles) texts(k attrKey, c *pack.Column) {
 	key := hashKey(k.key)
-	c.distinct(func(v []byte) {
+	c.Distinct(func(v []byte) {
 		if k.typ == trace.TypeString {
 			s.Add(hashText(key, v))
 			return
@@ -78,9 +78,9 @@ func (s *needles) texts(k attrKey, c *column) {
 }
 
 // rest adds what has no column: events, and a wide shape's attributes.
-func (s *needles) rest(c *column) {
+func (s *needles) rest(c *pack.Column) {
 	var span trace.Span
-	c.distinct(func(rest []byte) {
+	c.Distinct(func(rest []byte) {
 		if len(rest) == 0 {
 			return
 		}

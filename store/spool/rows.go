@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -24,7 +25,7 @@ type rows struct {
 	byScope    map[string]uint32
 	perService map[string]int // shapes that each service has
 	expect     sizes          // of rows like these, for the columns' first capacities
-	z          *codec         // for groups read from a block
+	z          *pack.Codec    // for groups read from a block
 	rest       []byte         // scratch of add
 
 	last, follows int32 // the shape of the last span, and the one that came after it before
@@ -49,12 +50,12 @@ type shapeRows struct {
 	ids        []trace.SpanID
 	encodedIDs []byte         // in groups, instead: 8 bytes each
 	parents    []trace.SpanID // nil in groups: templates have them
-	start      column         // Unix ns; in groups relative to the trace's start
-	duration   column         // end - start, two's complement
-	resource   column         // index into rows.resources
-	rest       column         // OTLP fields that have no column of their own, as they came
-	names      column         // of a wide shape
-	attrs      []column       // by shape.keys
+	start      pack.Column    // Unix ns; in groups relative to the trace's start
+	duration   pack.Column    // end - start, two's complement
+	resource   pack.Column    // index into rows.resources
+	rest       pack.Column    // OTLP fields that have no column of their own, as they came
+	names      pack.Column    // of a wide shape
+	attrs      []pack.Column  // by shape.keys
 }
 
 // newRows returns empty rows. What is expected of them may be nil.
@@ -80,9 +81,9 @@ const sizeSeed = 0
 
 func (r *rows) sizes() sizes {
 	out := make(sizes, len(r.shapes))
-	bytes := func(c *column) int {
-		if c.form == each {
-			return len(c.data)
+	bytes := func(c *pack.Column) int {
+		if c.Form == pack.Each {
+			return len(c.Data)
 		}
 		return 0
 	}
@@ -98,7 +99,7 @@ func (r *rows) sizes() sizes {
 
 // grow makes a new shape's columns, with room for the rows that are expected of it.
 func (s *shapeRows) grow(e sizes) {
-	s.attrs = make([]column, len(s.keys))
+	s.attrs = make([]pack.Column, len(s.keys))
 	v, ok := e[s.hash(sizeSeed)]
 	if !ok || len(v.attrs) != len(s.attrs) {
 		v = shapeSizes{attrs: make([]int, len(s.attrs))}
@@ -106,16 +107,14 @@ func (s *shapeRows) grow(e sizes) {
 	some := func(n int) int { return n + n/8 + 8 }
 	n := some(v.rows)
 	s.ids, s.parents = make([]trace.SpanID, 0, n), make([]trace.SpanID, 0, n)
-	for _, c := range []*column{&s.start, &s.duration, &s.resource} {
-		c.nums = make([]uint64, 0, n)
+	for _, c := range []*pack.Column{&s.start, &s.duration, &s.resource} {
+		c.Nums = make([]uint64, 0, n)
 	}
-	begin := func(c *column, bytes int) {
-		c.room = n
-		if bytes == 0 { // not one that had a value for each row
-			c.form = same
-			return
+	begin := func(c *pack.Column, bytes int) {
+		if bytes > 0 { // a value for each row
+			bytes = some(bytes)
 		}
-		c.ends, c.data = make([]uint32, 0, n), make([]byte, 0, some(bytes))
+		c.Expect(n, bytes)
 	}
 	begin(&s.rest, v.rest)
 	begin(&s.names, v.names)
@@ -234,29 +233,29 @@ func (r *rows) add(b *trace.Batch, ref *trace.SpanRef, res, sc uint32) (shapeInd
 	r.last, r.follows = i, s.next
 	s.ids = append(s.ids, ref.ID)
 	s.parents = append(s.parents, ref.Parent)
-	s.start.nums = append(s.start.nums, ref.Start)
-	s.duration.nums = append(s.duration.nums, ref.End-ref.Start)
-	s.resource.nums = append(s.resource.nums, uint64(res))
+	s.start.Nums = append(s.start.Nums, ref.Start)
+	s.duration.Nums = append(s.duration.Nums, ref.End-ref.Start)
+	s.resource.Nums = append(s.resource.Nums, uint64(res))
 	size := 48
 	rest := r.rest[:0]
 	for _, p := range b.Rest[ref.RestLo:ref.RestHi] {
 		rest = append(rest, b.Bytes(p)...)
 	}
 	if s.wide {
-		size += s.names.push(b.Bytes(ref.Name), s.n, r.seed)
+		size += s.names.Push(b.Bytes(ref.Name), s.n, r.seed)
 		for _, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
 			rest = appendAttr(rest, b, &a)
 		}
 	} else {
 		for j, a := range b.Attrs[ref.AttrLo:ref.AttrHi] {
 			if c := &s.attrs[j]; isNumber(a.Type) {
-				size += c.pushNum(a.Num, s.n)
+				size += c.PushNum(a.Num, s.n)
 			} else {
-				size += c.push(b.Bytes(a.Val), s.n, r.seed)
+				size += c.Push(b.Bytes(a.Val), s.n, r.seed)
 			}
 		}
 	}
-	size += s.rest.push(rest, s.n, r.seed)
+	size += s.rest.Push(rest, s.n, r.seed)
 	r.rest = rest
 	row = uint32(s.n)
 	s.n++
@@ -287,13 +286,13 @@ func (r *rows) load(s *shapeRows) error {
 	if err := r.loadResource(s); err != nil {
 		return err
 	}
-	for _, c := range []*column{&s.duration, &s.rest, &s.names} {
-		if err := r.z.load(c, s.n); err != nil {
+	for _, c := range []*pack.Column{&s.duration, &s.rest, &s.names} {
+		if err := r.z.Load(c, s.n); err != nil {
 			return err
 		}
 	}
 	for i := range s.attrs {
-		if err := r.z.load(&s.attrs[i], s.n); err != nil {
+		if err := r.z.Load(&s.attrs[i], s.n); err != nil {
 			return err
 		}
 	}
@@ -302,16 +301,16 @@ func (r *rows) load(s *shapeRows) error {
 
 // loadResource decodes a shape's column of resources, which must be numbers of resources that there are.
 func (r *rows) loadResource(s *shapeRows) error {
-	enc := s.resource.enc
+	enc := s.resource.Enc
 	if len(enc) == 0 {
 		return nil
 	}
-	if err := r.z.load(&s.resource, s.n); err != nil {
+	if err := r.z.Load(&s.resource, s.n); err != nil {
 		return err
 	}
-	for _, k := range s.resource.nums {
+	for _, k := range s.resource.Nums {
 		if k >= uint64(len(r.resources)) {
-			s.resource = column{enc: enc}
+			s.resource = pack.Column{Enc: enc}
 			return errColumn
 		}
 	}
@@ -330,11 +329,11 @@ func (a *at) span(id trace.ID, w *want, out *trace.Span) error {
 // spanOf writes what is wanted of a span of a shape to out, but for its trace ID. Of encoded columns it reads its own row alone.
 func (a *at) spanOf(s *shapeRows, w *want, out *trace.Span) error {
 	i, z := int(a.row), a.src.z
-	duration, err := s.duration.num(i, s.n)
+	duration, err := s.duration.Num(i, s.n)
 	if err != nil {
 		return err
 	}
-	res, err := s.resource.num(i, s.n)
+	res, err := s.resource.Num(i, s.n)
 	if err != nil {
 		return err
 	}
@@ -346,7 +345,7 @@ func (a *at) spanOf(s *shapeRows, w *want, out *trace.Span) error {
 		Resource: a.src.resources[res].decoded, Scope: a.src.scopes[s.scope].decoded,
 	}
 	if s.wide {
-		name, err := z.value(&s.names, i, s.n)
+		name, err := z.Value(&s.names, i, s.n)
 		if err != nil {
 			return err
 		}
@@ -368,7 +367,7 @@ func (a *at) spanOf(s *shapeRows, w *want, out *trace.Span) error {
 	if w != nil && !w.rest && !s.wide {
 		return nil
 	}
-	rest, err := z.value(&s.rest, i, s.n)
+	rest, err := z.Value(&s.rest, i, s.n)
 	if err != nil {
 		return err
 	}
@@ -376,16 +375,16 @@ func (a *at) spanOf(s *shapeRows, w *want, out *trace.Span) error {
 }
 
 // attr returns the value of attribute j of row i.
-func (s *shapeRows) attr(z *codec, j, i int) (trace.Value, error) {
+func (s *shapeRows) attr(z *pack.Codec, j, i int) (trace.Value, error) {
 	c, typ := &s.attrs[j], s.keys[j].typ
 	if isNumber(typ) {
-		v, err := c.num(i, s.n)
+		v, err := c.Num(i, s.n)
 		if err != nil {
 			return trace.Value{}, err
 		}
 		return trace.DecodeAttr(typ, v, nil)
 	}
-	b, err := z.value(c, i, s.n)
+	b, err := z.Value(c, i, s.n)
 	if err != nil {
 		return trace.Value{}, err
 	}

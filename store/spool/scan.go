@@ -245,7 +245,7 @@ func (sn *scanner) stretch(h *head, n int) error {
 		c := &chains[k]
 		for i := c.last; i != 0; i = h.locs[i-1].prev {
 			l := &h.locs[i-1]
-			if !possible[l.shape] || !sn.scan.Range.Contains(h.rows.shapes[l.shape].start.nums[l.row]) {
+			if !possible[l.shape] || !sn.scan.Range.Contains(h.rows.shapes[l.shape].start.Nums[l.row]) {
 				continue
 			}
 			ok, err := all(tests[l.shape], int(l.row))

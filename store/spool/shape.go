@@ -2,8 +2,8 @@ package spool
 
 import (
 	"encoding/binary"
-	"math/bits"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -26,6 +26,11 @@ type attrKey struct {
 	typ trace.ValueType
 }
 
+// isNumber reports whether values of a type are numbers in a column, as trace.AttrRef.Num has them; others are bytes.
+func isNumber(t trace.ValueType) bool {
+	return t == trace.TypeBool || t == trace.TypeInt || t == trace.TypeDouble
+}
+
 const (
 	// maxShapes bounds the shapes of one set of rows; what comes after goes to catch-all shapes. A shop of 17 services has some 200.
 	maxShapes = 4096
@@ -35,44 +40,18 @@ const (
 	maxColumns = 64
 )
 
-// The multipliers are odd and have no pattern; the seed comes on top, so that nobody can aim at a collision.
-const (
-	hashK0 = 0x9e3779b97f4a7c15
-	hashK1 = 0xd6e8feb86659fd93
-)
-
-func hashMix(h, v uint64) uint64 {
-	hi, lo := bits.Mul64(h^hashK0, v^hashK1)
-	return hi ^ lo
-}
-
-// hashBytes is a multiply-and-fold hash over 8-byte words. Collisions are told apart by comparing: it has only to be fast and even.
-func hashBytes[T ~string | ~[]byte](h uint64, b T) uint64 {
-	h = hashMix(h, uint64(len(b)))
-	s := []byte(b)
-	for len(s) >= 8 {
-		h = hashMix(h, binary.LittleEndian.Uint64(s))
-		s = s[8:]
-	}
-	var v uint64
-	for i, c := range s {
-		v |= uint64(c) << (8 * i)
-	}
-	return hashMix(h, v)
-}
-
 // hash returns the hash under which rows finds the shape; rows.shapeHash of a span must agree with it.
 func (s *shape) hash(seed uint64) uint64 {
-	h := hashBytes(seed, s.service)
-	h = hashMix(h, uint64(s.scope)<<32|uint64(s.flags))
-	h = hashMix(h, uint64(s.kind)<<8|uint64(s.status))
+	h := pack.HashBytes(seed, s.service)
+	h = pack.HashMix(h, uint64(s.scope)<<32|uint64(s.flags))
+	h = pack.HashMix(h, uint64(s.kind)<<8|uint64(s.status))
 	if s.wide {
-		return hashMix(h, 1)
+		return pack.HashMix(h, 1)
 	}
-	h = hashBytes(h, s.name)
+	h = pack.HashBytes(h, s.name)
 	for i := range s.keys {
-		h = hashBytes(h, s.keys[i].key)
-		h = hashMix(h, uint64(s.keys[i].typ))
+		h = pack.HashBytes(h, s.keys[i].key)
+		h = pack.HashMix(h, uint64(s.keys[i].typ))
 	}
 	return h
 }
@@ -107,13 +86,13 @@ func (s *shape) matches(b *trace.Batch, ref *trace.SpanRef, scope uint32, servic
 
 // shapeHash returns the hash of the shape a span of a batch has.
 func (r *rows) shapeHash(b *trace.Batch, ref *trace.SpanRef, scope uint32, service string) uint64 {
-	h := hashBytes(r.seed, service)
-	h = hashMix(h, uint64(scope)<<32|uint64(ref.Flags))
-	h = hashMix(h, uint64(ref.Kind)<<8|uint64(ref.Status))
-	h = hashBytes(h, b.Bytes(ref.Name))
+	h := pack.HashBytes(r.seed, service)
+	h = pack.HashMix(h, uint64(scope)<<32|uint64(ref.Flags))
+	h = pack.HashMix(h, uint64(ref.Kind)<<8|uint64(ref.Status))
+	h = pack.HashBytes(h, b.Bytes(ref.Name))
 	for i := ref.AttrLo; i < ref.AttrHi; i++ {
-		h = hashBytes(h, b.Bytes(b.Attrs[i].Key))
-		h = hashMix(h, uint64(b.Attrs[i].Type))
+		h = pack.HashBytes(h, b.Bytes(b.Attrs[i].Key))
+		h = pack.HashMix(h, uint64(b.Attrs[i].Type))
 	}
 	return h
 }
@@ -137,8 +116,5 @@ func (s *shape) widened() shape {
 
 // idHash spreads trace IDs evenly, also those whose first half is zero. It is part of the file format.
 func idHash(id trace.ID) uint64 {
-	hi, lo := bits.Mul64(binary.BigEndian.Uint64(id[:8])^hashK0, hashK1)
-	h := hi ^ lo ^ binary.BigEndian.Uint64(id[8:])
-	hi, lo = bits.Mul64(h^hashK1, hashK0)
-	return hi ^ lo
+	return pack.HashMix(0, pack.HashMix(binary.BigEndian.Uint64(id[:8]), 0)^binary.BigEndian.Uint64(id[8:]))
 }

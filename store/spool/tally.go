@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/clewtrace/clew/store/census"
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -50,24 +51,24 @@ func (t *tally) numbers(s *shape, j int, v []uint64) {
 }
 
 // texts counts attribute j of a shape, in a bytes column.
-func (t *tally) texts(s *shape, j int, c *column) {
+func (t *tally) texts(s *shape, j int, c *pack.Column) {
 	typ, k := s.keys[j].typ, t.Key(s.service, census.ID{Scope: trace.ScopeSpan, Name: s.keys[j].key}, t.n)
 	switch {
 	case k == nil:
-	case c.form == same:
-		k.Value(typ, c.data, t.n)
-	case c.form == indexed:
-		k.Column(typ, c.one, t.Indexed(c.index, len(c.ends)))
+	case c.Form == pack.Same:
+		k.Value(typ, c.Data, t.n)
+	case c.Form == pack.Indexed:
+		k.Column(typ, c.One, t.Indexed(c.Index, len(c.Ends)))
 	case t.Limit > 0 || t.n <= tallyFew:
-		t.Texts(k, typ, int(t.n), c.bytes)
+		t.Texts(k, typ, int(t.n), c.Bytes)
 	default: // about half of them are different, or more
-		k.Different(typ, int(t.n), c.bytes)
+		k.Different(typ, int(t.n), c.Bytes)
 	}
 }
 
 // wide counts the names and attributes of a catch-all shape.
-func (t *tally) wide(s *shape, rest, names *column) {
-	t.Spans(t.Census, s.service, int(t.n), func(i int) (name, attrs []byte) { return names.bytes(i), rest.bytes(i) })
+func (t *tally) wide(s *shape, rest, names *pack.Column) {
+	t.Spans(t.Census, s.service, int(t.n), func(i int) (name, attrs []byte) { return names.Bytes(i), rest.Bytes(i) })
 }
 
 // finish counts what the rows' resources have.
@@ -85,14 +86,14 @@ func (t *tally) rows(r *rows) {
 			continue
 		}
 		t.shape(r, &s.shape, s.n)
-		t.Count(s.resource.nums)
+		t.Count(s.resource.Nums)
 		if s.wide {
 			t.wide(&s.shape, &s.rest, &s.names)
 			continue
 		}
 		for j := range s.keys {
 			if isNumber(s.keys[j].typ) {
-				t.numbers(&s.shape, j, s.attrs[j].nums)
+				t.numbers(&s.shape, j, s.attrs[j].Nums)
 			} else {
 				t.texts(&s.shape, j, &s.attrs[j])
 			}
@@ -175,7 +176,7 @@ func (w *blockWriter) adopt(from []*block) {
 func (b *block) census(z *codec) (string, error) {
 	raw, err := b.read(b.footer.Census, 0)
 	if err == nil {
-		raw, err = z.dec.DecodeAll(raw, nil)
+		raw, err = z.Decompress(raw)
 	}
 	return string(raw), b.adopted(err)
 }

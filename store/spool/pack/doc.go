@@ -1,2 +1,3 @@
-// Package pack is what the store's files are made of that knows nothing of spans: columns of numbers in few bits, hashes in pages, and filters.
+// Package pack is what the store's files are made of that knows nothing of spans: columns of numbers and bytes, in memory and encoded,
+// hashes in pages, and filters.
 package pack

@@ -15,19 +15,19 @@ import (
 //	deltas    2  zigzag first, packed differences (zigzag)
 //	indexed   3  uvarint count, that many uvarints (sorted, as differences), packed indexes
 const (
-	Constant = 0
-	Packed   = 1
-	Deltas   = 2
-	Indexed  = 3
+	numConstant = 0
+	numPacked   = 1
+	numDeltas   = 2
+	numIndexed  = 3
 )
 
 const (
-	// MaxIndexed is how many different values a column may have to be encoded as indexes.
-	MaxIndexed = 4096
-	// Block is how many values are packed in as many bits each.
-	Block = 64
-	// maxBytes bounds what a column may claim to be when it is decoded, so that damage cannot ask for all memory.
-	maxBytes = 1 << 31
+	// maxIndexed is how many different values a column may have to be encoded as indexes.
+	maxIndexed = 4096
+	// blockValues is how many values are packed in as many bits each.
+	blockValues = 64
+	// MaxBytes bounds what a column may claim to be when it is decoded, so that damage cannot ask for all memory.
+	MaxBytes = 1 << 31
 )
 
 var errBroken = trace.Errorf(trace.Corrupt, "broken column of numbers")
@@ -38,20 +38,20 @@ type Packer struct{ buf []byte }
 // Append appends numbers to dst in the shortest of their encodings.
 func (p *Packer) Append(dst []byte, v []uint64) []byte {
 	if len(v) == 0 {
-		return append(dst, Constant, 0)
+		return append(dst, numConstant, 0)
 	}
 	if constant(v) {
-		return binary.AppendUvarint(append(dst, Constant), v[0])
+		return binary.AppendUvarint(append(dst, numConstant), v[0])
 	}
 	n := len(dst)
-	dst = appendPacked(append(dst, Packed), v)
+	dst = appendPacked(append(dst, numPacked), v)
 	best := len(dst) - n
 	if sorted := slices.IsSorted(v); sorted {
 		d := make([]uint64, len(v)-1)
 		for i := range d {
 			d[i] = v[i+1] - v[i]
 		}
-		alt := appendPacked(binary.AppendVarint(append(p.buf[:0], Deltas), int64(v[0])), d)
+		alt := appendPacked(binary.AppendVarint(append(p.buf[:0], numDeltas), int64(v[0])), d)
 		if len(alt) < best {
 			dst, best = append(dst[:n], alt...), len(alt)
 		}
@@ -96,10 +96,10 @@ func appendIndexed(dst []byte, v []uint64) ([]byte, bool) {
 	dict := slices.Clone(v)
 	slices.Sort(dict)
 	dict = slices.Compact(dict)
-	if len(dict) > MaxIndexed || 2*len(dict) > len(v) {
+	if len(dict) > maxIndexed || 2*len(dict) > len(v) {
 		return dst, false
 	}
-	dst = binary.AppendUvarint(append(dst, Indexed), uint64(len(dict)))
+	dst = binary.AppendUvarint(append(dst, numIndexed), uint64(len(dict)))
 	last := uint64(0)
 	for _, d := range dict {
 		dst = binary.AppendUvarint(dst, d-last)
@@ -113,16 +113,13 @@ func appendIndexed(dst []byte, v []uint64) ([]byte, bool) {
 	return appendPacked(dst, idx), true
 }
 
-// AppendPacked appends numbers that are known to be indexes: packed, without a look at other encodings.
-func AppendPacked(dst []byte, v []uint64) []byte { return appendPacked(append(dst, Packed), v) }
-
 // Few returns a column's different values, if its encoding has each of them once.
 func Few(b []byte) (values []uint64, ok bool) {
 	switch b[0] {
-	case Constant:
+	case numConstant:
 		x, k := binary.Uvarint(b[1:])
 		return []uint64{x}, k > 0
-	case Indexed:
+	case numIndexed:
 		values, _, err := dictionary(b[1:])
 		return values, err == nil
 	}
@@ -139,9 +136,9 @@ func appendPacked(dst []byte, v []uint64) []byte {
 	div := divisor(v, base)
 	dst = binary.AppendVarint(dst, base)
 	dst = binary.AppendUvarint(dst, div)
-	var q [Block]uint64
+	var q [blockValues]uint64
 	for len(v) > 0 {
-		n := min(len(v), Block)
+		n := min(len(v), blockValues)
 		all := uint64(0)
 		for i, x := range v[:n] {
 			q[i] = (x - uint64(base)) / div
@@ -228,7 +225,7 @@ func unpackBits(b []byte, v []uint64, w int) ([]byte, bool) {
 // unpack reads n numbers that appendPacked wrote, or returns false.
 func unpack(b []byte, n int) (v []uint64, ok bool) {
 	p, ok := openPacked(b)
-	if !ok || n/Block > len(p.body) { // each block has a byte at least
+	if !ok || n/blockValues > len(p.body) { // each block has a byte at least
 		return nil, false
 	}
 	return unpackBlocks(p, n)
@@ -238,11 +235,11 @@ func unpack(b []byte, n int) (v []uint64, ok bool) {
 func unpackBlocks(p packed, n int) (v []uint64, ok bool) {
 	b := p.body
 	v = make([]uint64, n)
-	for at := 0; at < n; at += Block {
+	for at := 0; at < n; at += blockValues {
 		if len(b) == 0 {
 			return nil, false
 		}
-		blk := v[at:min(n, at+Block)]
+		blk := v[at:min(n, at+blockValues)]
 		if b, ok = unpackBits(b[1:], blk, int(b[0])); !ok {
 			return nil, false
 		}
@@ -262,18 +259,18 @@ func Read(b []byte, n int) ([]uint64, error) {
 	var v []uint64
 	ok := true
 	switch kind {
-	case Constant:
+	case numConstant:
 		x, k := binary.Uvarint(b)
-		if k <= 0 || n > maxBytes/8 {
+		if k <= 0 || n > MaxBytes/8 {
 			return nil, errBroken
 		}
 		v = make([]uint64, n)
 		for i := range v {
 			v[i] = x
 		}
-	case Packed:
+	case numPacked:
 		v, ok = unpack(b, n)
-	case Deltas:
+	case numDeltas:
 		first, k := binary.Varint(b)
 		if k <= 0 || n < 1 {
 			return nil, errBroken
@@ -287,7 +284,7 @@ func Read(b []byte, n int) ([]uint64, error) {
 		for i, x := range d {
 			v[i+1] = v[i] + x
 		}
-	case Indexed:
+	case numIndexed:
 		v, ok = indexedNums(b, n)
 	default:
 		ok = false
@@ -301,7 +298,7 @@ func Read(b []byte, n int) ([]uint64, error) {
 // dictionary reads the sorted values of an indexed column of numbers, and returns what follows.
 func dictionary(b []byte) (dict []uint64, rest []byte, err error) {
 	count, k := binary.Uvarint(b)
-	if k <= 0 || count > MaxIndexed {
+	if k <= 0 || count > maxIndexed {
 		return nil, nil, errBroken
 	}
 	b = b[k:]

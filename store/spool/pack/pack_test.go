@@ -40,8 +40,8 @@ func TestAt(t *testing.T) {
 			if all, err := Read(enc, n); err != nil || !slices.Equal(all, v) {
 				t.Fatalf("sort %d, encoding %d: %v, %v; want %v", sort, enc[0], all, err, v)
 			}
-			for lo := 0; lo < n; lo += Block {
-				hi := min(n, lo+2*Block)
+			for lo := 0; lo < n; lo += blockValues {
+				hi := min(n, lo+2*blockValues)
 				if got, err := Range(enc, lo, hi, n); err != nil || !slices.Equal(got, v[lo:hi]) {
 					t.Fatalf("sort %d, encoding %d: %d to %d: %v, %v; want %v", sort, enc[0], lo, hi, got, err, v[lo:hi])
 				}
@@ -78,8 +78,8 @@ func FuzzAt(f *testing.F) {
 			return
 		}
 		all, err := Read(enc, n)
-		for lo := 0; lo < n; lo += Block {
-			hi := min(n, lo+Block)
+		for lo := 0; lo < n; lo += blockValues {
+			hi := min(n, lo+blockValues)
 			if got, e := Range(enc, lo, hi, n); err == nil && (e != nil || !slices.Equal(got, all[lo:hi])) {
 				t.Fatalf("numbers %d to %d are %v, %v; all of them say %v", lo, hi, got, e, all[lo:hi])
 			}

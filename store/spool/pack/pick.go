@@ -7,11 +7,11 @@ import "encoding/binary"
 
 // skip returns what lies behind n packed numbers, and checks that they are there.
 func skip(b []byte, n int) (rest []byte, ok bool) {
-	for at := 0; at < n; at += Block {
+	for at := 0; at < n; at += blockValues {
 		if len(b) == 0 || b[0] > 64 {
 			return nil, false
 		}
-		size := 1 + (min(n-at, Block)*int(b[0])+7)/8
+		size := 1 + (min(n-at, blockValues)*int(b[0])+7)/8
 		if size > len(b) {
 			return nil, false
 		}
@@ -41,13 +41,13 @@ func openPacked(b []byte) (p packed, ok bool) {
 
 // at returns number i of n.
 func (p *packed) at(i, n int) (uint64, bool) {
-	first := i / Block * Block
+	first := i / blockValues * blockValues
 	b, ok := skip(p.body, first)
 	if !ok || len(b) == 0 {
 		return 0, false
 	}
 	w := int(b[0])
-	size := (min(n-first, Block)*w + 7) / 8
+	size := (min(n-first, blockValues)*w + 7) / 8
 	if w > 64 || size > len(b)-1 {
 		return 0, false
 	}
@@ -76,18 +76,18 @@ func At(b []byte, i, n int) (uint64, error) {
 	var x uint64
 	ok := false
 	switch kind {
-	case Constant:
+	case numConstant:
 		var k int
 		x, k = binary.Uvarint(b)
 		ok = k > 0
-	case Packed:
+	case numPacked:
 		var p packed
 		if p, ok = openPacked(b); ok {
 			x, ok = p.at(i, n)
 		}
-	case Deltas:
+	case numDeltas:
 		x, ok = deltaAt(b, i, n)
-	case Indexed:
+	case numIndexed:
 		x, ok = indexedAt(b, i, n)
 	}
 	if !ok {
@@ -96,12 +96,12 @@ func At(b []byte, i, n int) (uint64, error) {
 	return x, nil
 }
 
-// Range returns numbers lo up to hi of the n that Read would return; lo must be a multiple of Block. Of packed numbers it decodes these alone.
+// Range returns numbers lo up to hi of the n that Read would return; lo must be a multiple of blockValues. Of packed numbers it decodes these alone.
 func Range(b []byte, lo, hi, n int) ([]uint64, error) {
-	if len(b) > 0 && b[0] == Constant && hi <= n && n <= maxBytes/8 {
+	if len(b) > 0 && b[0] == numConstant && hi <= n && n <= MaxBytes/8 {
 		return Read(b, hi-lo)
 	}
-	if len(b) > 0 && b[0] == Packed && hi <= n {
+	if len(b) > 0 && b[0] == numPacked && hi <= n {
 		p, ok := openPacked(b[1:])
 		if ok {
 			p.body, ok = skip(p.body, lo)
@@ -140,7 +140,7 @@ func deltaAt(b []byte, i, n int) (uint64, bool) {
 
 func indexedAt(b []byte, i, n int) (uint64, bool) {
 	count, k := binary.Uvarint(b)
-	if k <= 0 || count > MaxIndexed {
+	if k <= 0 || count > maxIndexed {
 		return 0, false
 	}
 	dict := b[k:]

@@ -1,35 +1,33 @@
-package spool
+package pack
 
 import (
 	"encoding/binary"
 	"encoding/hex"
-
-	"github.com/clewtrace/clew/store/spool/pack"
 )
 
 // Reading one value of an encoded column, without decoding the others: what a single trace needs. What these return is what
-// nums and strings return at the same place, damage included.
+// Read and Codec.Strings return at the same place, damage included.
 
-// num returns number i of a column of n.
-func (c *column) num(i, n int) (uint64, error) {
-	if len(c.enc) == 0 {
-		if c.form == same {
-			return c.nums[0], nil
+// Num returns number i of a column of n. Errors are of kind Corrupt.
+func (c *Column) Num(i, n int) (uint64, error) {
+	if len(c.Enc) == 0 {
+		if c.Form == Same {
+			return c.Nums[0], nil
 		}
-		return c.nums[i], nil
+		return c.Nums[i], nil
 	}
-	return pack.At(c.enc, i, n)
+	return At(c.Enc, i, n)
 }
 
-// value returns value i of a bytes column of n. The zstd frame that has it is decompressed, and kept until another is.
-func (z *codec) value(c *column, i, n int) ([]byte, error) {
-	if len(c.enc) == 0 {
-		return c.bytes(i), nil
+// Value returns value i of a bytes column of n. Errors are of kind Corrupt. The zstd frame that has it is decompressed, and kept until another is.
+func (z *Codec) Value(c *Column, i, n int) ([]byte, error) {
+	if len(c.Enc) == 0 {
+		return c.Bytes(i), nil
 	}
 	if i >= n {
 		return nil, errColumn
 	}
-	kind, b := c.enc[0], c.enc[1:]
+	kind, b := c.Enc[0], c.Enc[1:]
 	switch kind {
 	case strConstant:
 		return b, nil
@@ -48,11 +46,11 @@ func (z *codec) value(c *column, i, n int) ([]byte, error) {
 	return z.framedValue(c, i, n)
 }
 
-func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
+func (z *Codec) framedValue(c *Column, i, n int) ([]byte, error) {
 	if c.dict != nil && i/c.per == c.frame { // who asks for one value often asks for the next
-		return c.dict.one(i - c.frame*c.per), nil
+		return c.dict.One(i - c.frame*c.per), nil
 	}
-	lengths, data, err := lengthsOf(c.enc[1:])
+	lengths, data, err := lengthsOf(c.Enc[1:])
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +59,7 @@ func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
 		return nil, err
 	}
 	at := i / f.per
-	l, err := pack.Range(lengths, at*f.per, min(n, (at+1)*f.per), n)
+	l, err := Range(lengths, at*f.per, min(n, (at+1)*f.per), n)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +71,7 @@ func (z *codec) framedValue(c *column, i, n int) ([]byte, error) {
 		return nil, err
 	}
 	c.dict, c.frame, c.per = &values, at, f.per
-	return c.dict.one(i - at*f.per), nil
+	return c.dict.One(i - at*f.per), nil
 }
 
 func lengthsOf(b []byte) (lengths, data []byte, err error) {
@@ -92,19 +90,19 @@ type plain struct {
 
 func plainAt(p plain, i, n int) ([]byte, error) {
 	var lo, length uint64
-	if len(p.lengths) > 0 && p.lengths[0] == pack.Constant {
-		l, err := pack.At(p.lengths, i, n)
-		if err != nil || l > maxColumnBytes {
+	if len(p.lengths) > 0 && p.lengths[0] == numConstant {
+		l, err := At(p.lengths, i, n)
+		if err != nil || l > MaxBytes {
 			return nil, errColumn
 		}
 		lo, length = uint64(i)*l, l
 	} else {
-		all, err := pack.Read(p.lengths, n)
+		all, err := Read(p.lengths, n)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range all[:i] {
-			if lo += l; l > maxColumnBytes || lo > maxColumnBytes {
+			if lo += l; l > MaxBytes || lo > MaxBytes {
 				return nil, errColumn
 			}
 		}
@@ -125,10 +123,10 @@ func plainAt(p plain, i, n int) ([]byte, error) {
 }
 
 // indexedValue looks value i up in the column's dictionary, which is decoded once.
-func (z *codec) indexedValue(c *column, i, n int) ([]byte, error) {
-	b := c.enc[1:]
+func (z *Codec) indexedValue(c *Column, i, n int) ([]byte, error) {
+	b := c.Enc[1:]
 	count, k := binary.Uvarint(b)
-	if k <= 0 || count > pack.MaxIndexed {
+	if k <= 0 || count > maxIndexed {
 		return nil, errColumn
 	}
 	dict, index, err := lengthsOf(b[k:])
@@ -138,12 +136,12 @@ func (z *codec) indexedValue(c *column, i, n int) ([]byte, error) {
 	if len(dict) == 0 || dict[0] < strPlain {
 		return nil, errColumn
 	}
-	at, err := pack.At(index, i, n)
+	at, err := At(index, i, n)
 	if err != nil || at >= count {
 		return nil, errColumn
 	}
 	if c.dict == nil {
-		c.dict = &column{enc: dict}
+		c.dict = &Column{Enc: dict}
 	}
-	return z.value(c.dict, int(at), int(count))
+	return z.Value(c.dict, int(at), int(count))
 }

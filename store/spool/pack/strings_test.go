@@ -1,4 +1,4 @@
-package spool
+package pack
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 
 func TestValueOfColumn(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	z := newCodec()
+	z := NewCodec()
 	kinds := map[byte]bool{}
 	makers := []func(i int) string{
 		func(int) string { return "same" },
@@ -21,15 +21,15 @@ func TestValueOfColumn(t *testing.T) {
 	}
 	for k, make := range makers {
 		for _, n := range []int{1, 2, 64, 65, 700} {
-			var c column
+			var c Column
 			for i := range n {
-				c.addBytes([]byte(make(i)))
+				c.Add([]byte(make(i)))
 			}
-			e := column{enc: z.encodeStrings(&c)}
-			kinds[e.enc[0]] = true
+			e := Column{Enc: z.EncodeStrings(&c)}
+			kinds[e.Enc[0]] = true
 			for _, i := range r.Perm(n) {
-				if got, err := z.value(&e, i, n); err != nil || string(got) != string(c.bytes(i)) {
-					t.Fatalf("maker %d: value %d of %d is %q, %v; want %q", k, i, n, got, err, c.bytes(i))
+				if got, err := z.Value(&e, i, n); err != nil || string(got) != string(c.Bytes(i)) {
+					t.Fatalf("maker %d: value %d of %d is %q, %v; want %q", k, i, n, got, err, c.Bytes(i))
 				}
 			}
 		}
@@ -41,26 +41,26 @@ func TestValueOfColumn(t *testing.T) {
 
 // FuzzPick reads single values of damaged columns: never a panic, and where all can be read, the same.
 func FuzzPick(f *testing.F) {
-	z := newCodec()
-	var c column
+	z := NewCodec()
+	var c Column
 	for i := range 100 {
-		c.addBytes(fmt.Appendf(nil, "value %d", i%7))
+		c.Add(fmt.Appendf(nil, "value %d", i%7))
 	}
-	f.Add(z.encodeStrings(&c), 100)
-	c = column{}
+	f.Add(z.EncodeStrings(&c), 100)
+	c = Column{}
 	for i := range 500 {
-		c.addBytes(fmt.Appendf(nil, "a value that comes once, number %d", i*i))
+		c.Add(fmt.Appendf(nil, "a value that comes once, number %d", i*i))
 	}
-	f.Add(z.encodeStrings(&c), 500)
+	f.Add(z.EncodeStrings(&c), 500)
 	f.Fuzz(func(t *testing.T, enc []byte, n int) {
 		if n < 1 || n > 1000 || len(enc) == 0 {
 			return
 		}
-		values, err := z.strings(enc, n)
-		one := column{enc: enc}
+		values, err := z.Strings(enc, n)
+		one := Column{Enc: enc}
 		for i := range n {
-			if got, e := z.value(&one, i, n); err == nil && (e != nil || string(got) != string(values.bytes(i))) {
-				t.Fatalf("value %d is %q, %v; all of them say %q", i, got, e, values.bytes(i))
+			if got, e := z.Value(&one, i, n); err == nil && (e != nil || string(got) != string(values.Bytes(i))) {
+				t.Fatalf("value %d is %q, %v; all of them say %q", i, got, e, values.Bytes(i))
 			}
 		}
 	})
