@@ -57,21 +57,12 @@ func ExprNeeds(e traceql.Expr) (n Needs) {
 
 // EachField calls fn with each field that an expression reads, from left to right.
 func EachField(e traceql.Expr, fn func(traceql.Field)) {
-	switch e := e.(type) {
-	case *traceql.FieldRef:
-		fn(e.Field)
-	case *traceql.Unary:
-		EachField(e.X, fn)
-	case *traceql.Binary:
-		EachField(e.X, fn)
-		EachField(e.Y, fn)
-	case *traceql.In:
-		EachField(e.X, fn)
-	case *traceql.Match:
-		EachField(e.X, fn)
-	case *traceql.IsNil:
-		EachField(e.X, fn)
-	}
+	traceql.Walk(e, func(e traceql.Expr) bool {
+		if f, ok := e.(*traceql.FieldRef); ok {
+			fn(f.Field)
+		}
+		return true
+	})
 }
 
 // condition compiles an expression of TypeBool.

@@ -22,7 +22,6 @@ func FuzzParse(f *testing.F) {
 			checkError(t, text, err)
 			return
 		}
-		_ = q.Fields()
 		canonical := q.String()
 		again, err := Parse(canonical)
 		if err != nil {

@@ -144,33 +144,41 @@ func TestParseFilter(t *testing.T) {
 	}
 }
 
-func TestFields(t *testing.T) {
-	q, err := Parse(`({ .a = 1 && .b =~ "x" } && not exists { -.c > 1 && .a = nil } | by(.d + .e) | (count() + avg(.f)) > 2 | select(name, .a) | min_over_time(.g) by (.h)) /
-		(({ name = ["a"] } | { kind = client } | count()) > 1 | compare({ !.i }) )`)
-	if err == nil {
-		t.Fatalf("%s: maths with compare", q)
-	}
-	q, err = Parse(`({ .a = 1 && .b =~ "x" } && not exists { -.c > 1 && .a = nil } | by(.d + .e) | (count() + avg(.f)) > 2 | select(name, .a) | min_over_time(.g) by (.h)) /
-		(({ name = ["a"] } | { kind = client } | count()) > 1 | rate() > 1 | topk(2))`)
+// TestWalk says which fields of a large expression are met, and that one may stop on the way.
+func TestWalk(t *testing.T) {
+	e, err := ParseFilter(`.a = 1 && .b =~ "x" || !(-.c > 1 && .d = nil) && .e + .f > 2 && name = ["a"]`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, f := range q.Fields() {
-		got = append(got, f.String())
+	walk := func(into func(Expr) bool) (fields []string) {
+		Walk(e, func(e Expr) bool {
+			if f, ok := e.(*FieldRef); ok {
+				fields = append(fields, f.String())
+			}
+			return into(e)
+		})
+		return fields
 	}
-	want := []string{".a", ".b", ".c", ".d", ".e", ".f", "span:name", ".g", ".h", "span:kind"}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff([]string{".a", ".b", ".c", ".d", ".e", ".f", "name"}, walk(func(Expr) bool { return true })); d != "" {
 		t.Error(d)
 	}
-	for text, want := range map[Field][2]bool{
+	notUnary := func(e Expr) bool { _, ok := e.(*Unary); return !ok }
+	if d := cmp.Diff([]string{".a", ".b", ".e", ".f", "name"}, walk(notUnary)); d != "" {
+		t.Error(d)
+	}
+	Walk(nil, func(Expr) bool { t.Error("nothing was visited"); return true })
+}
+
+// TestFieldKinds says of which fields there is one value in a trace, or several on a span.
+func TestFieldKinds(t *testing.T) {
+	for f, want := range map[Field][2]bool{
 		{Scope: ScopeIntrinsic, Intrinsic: TraceDuration}: {true, false},
 		{Scope: ScopeIntrinsic, Intrinsic: EventName}:     {false, true},
 		{Scope: ScopeLink, Key: "a"}:                      {false, true},
 		{Scope: ScopeResource, Key: "a"}:                  {false, false},
 	} {
-		if got := [2]bool{text.PerTrace(), text.Many()}; got != want {
-			t.Errorf("%s: %v, want %v", text, got, want)
+		if got := [2]bool{f.PerTrace(), f.Many()}; got != want {
+			t.Errorf("%s: %v, want %v", f, got, want)
 		}
 	}
 }
