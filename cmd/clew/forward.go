@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -156,27 +155,21 @@ func (v *headers) String() string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
-func (v *headers) Set(s string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
-		return fmt.Errorf("%.200q is not YAML: %w", s, err)
-	}
-	if len(doc.Content) == 0 {
-		*v.p = nil
-		return nil
-	}
-	return v.loadNode("", "headers", doc.Content[0])
-}
+func (v *headers) Set(s string) error { return setYAML(v, s) }
 
 func (v *headers) loadNode(path, key string, n *yaml.Node) error {
+	*v.p = nil
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s%s: want names and values, such as X-Key: ${file:/run/secrets/key}", where(path, n.Line), key)
+		return wants(path, key, n, "names and values, such as X-Key: ${file:/run/secrets/key}")
 	}
 	*v.p = map[string]forward.Secret{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
 		if value.Kind != yaml.ScalarNode {
-			return fmt.Errorf("%s%s: %w", where(path, value.Line), key+"."+name.Value, errors.New("is not a text"))
+			return wants(path, strings.TrimPrefix(key+"."+name.Value, "."), value, "a text")
 		}
 		(*v.p)[name.Value] = forward.Secret(value.Value)
 	}

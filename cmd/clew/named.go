@@ -27,19 +27,8 @@ type named[T any] struct {
 func (v *named[T]) String() string {
 	all := make([]string, len(*v.p))
 	for i := range *v.p {
-		fresh, parts := v.fresh, []string(nil)
-		defaults := v.keys(&fresh)
-		for k, s := range v.keys(&(*v.p)[i].of) {
-			text := s.value.String()
-			if text == defaults[k].value.String() {
-				continue
-			}
-			if _, ok := s.value.(structured); !ok {
-				text = strconv.Quote(text)
-			}
-			parts = append(parts, s.key+": "+text)
-		}
-		all[i] = strconv.Quote((*v.p)[i].name) + ": {" + strings.Join(parts, ", ") + "}"
+		fresh := v.fresh
+		all[i] = strconv.Quote((*v.p)[i].name) + ": " + flow(v.keys(&(*v.p)[i].of), v.keys(&fresh))
 	}
 	if len(all) == 0 {
 		return ""
@@ -48,17 +37,7 @@ func (v *named[T]) String() string {
 }
 
 // Set sets the sections from YAML in one line; nothing is none.
-func (v *named[T]) Set(s string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
-		return fmt.Errorf("%.200q is not YAML: %w", s, err)
-	}
-	if len(doc.Content) == 0 {
-		*v.p = nil
-		return nil
-	}
-	return v.loadNode("", "", doc.Content[0]) // whoever calls Set names the key
-}
+func (v *named[T]) Set(s string) error { return setYAML(v, s) }
 
 func (v *named[T]) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
@@ -66,21 +45,18 @@ func (v *named[T]) loadNode(path, key string, n *yaml.Node) error {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s%s: want a section of sections, each with its name", where(path, n.Line), key)
+		return wants(path, key, n, "a section of sections, each with its name")
 	}
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
+		full := strings.TrimPrefix(key+"."+k.Value, ".")
 		if line, twice := lines[k.Value]; twice {
-			return fmt.Errorf("%s%s.%s is set twice, first in line %d", where(path, k.Line), key, k.Value, line)
+			return fmt.Errorf("%s%s is set twice, first in line %d", where(path, k.Line), full, line)
 		}
 		lines[k.Value] = k.Line
 		one := entry[T]{k.Value, v.fresh}
-		ss, prefix := v.keys(&one.of), strings.TrimPrefix(key+"."+k.Value+".", ".")
-		for _, s := range ss {
-			s.key = prefix + s.key
-		}
-		if err := ss.loadNode(path, prefix, n.Content[i+1], map[string]int{}); err != nil {
+		if err := v.keys(&one.of).loadSection(path, full+".", n.Content[i+1]); err != nil {
 			return err
 		}
 		*v.p = append(*v.p, one)
@@ -135,12 +111,12 @@ func (v *pairs) add(name, text string) error {
 func (v *pairs) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s%s: want a section of names, each with a text", where(path, n.Line), key)
+		return wants(path, key, n, "a section of names, each with a text")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, text := n.Content[i], n.Content[i+1]
 		if text.Kind != yaml.ScalarNode {
-			return fmt.Errorf("%s%s.%s: want a text", where(path, text.Line), key, name.Value)
+			return wants(path, key+"."+name.Value, text, "a text")
 		}
 		if err := v.add(name.Value, text.Value); err != nil {
 			return fmt.Errorf("%s%s: %w", where(path, name.Line), key, err)

@@ -89,17 +89,7 @@ func (v *steps) String() string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-func (v *steps) Set(s string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
-		return fmt.Errorf("%.200q is not YAML: %w", s, err)
-	}
-	if len(doc.Content) == 0 {
-		*v.p = nil
-		return nil
-	}
-	return v.loadNode("", "", doc.Content[0])
-}
+func (v *steps) Set(s string) error { return setYAML(v, s) }
 
 func (v *steps) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
@@ -107,7 +97,7 @@ func (v *steps) loadNode(path, key string, n *yaml.Node) error {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return fmt.Errorf("%s%s: want a list of steps, each of which begins with - kind:", where(path, n.Line), key)
+		return wants(path, key, n, "a list of steps, each of which begins with - kind:")
 	}
 	for i, e := range n.Content {
 		c, err := loadStep(path, fmt.Sprintf("%s[%d]", key, i), e)
@@ -134,11 +124,7 @@ func loadStep(path, key string, n *yaml.Node) (*stepConfig, error) {
 		return nil, fmt.Errorf("%s%s.kind: %w", where(path, kind.Line), key, err)
 	}
 	c.at = where(path, n.Line)
-	ss := c.settings()
-	for _, s := range ss {
-		s.key = key + "." + s.key
-	}
-	return c, ss.loadNode(path, key+".", n, map[string]int{})
+	return c, c.settings().loadSection(path, key+".", n)
 }
 
 // texts is a list of texts that may have commas in them, each of which is checked where it stands.
@@ -173,7 +159,7 @@ func (v *texts) add(s string) error {
 func (v *texts) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
 	if n.Kind != yaml.SequenceNode {
-		return fmt.Errorf("%s%s: want a list of texts", where(path, n.Line), key)
+		return wants(path, key, n, "a list of texts")
 	}
 	for i, e := range n.Content {
 		at := fmt.Sprintf("%s%s[%d]", where(path, e.Line), key, i)

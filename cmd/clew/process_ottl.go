@@ -52,7 +52,7 @@ func (v *ottlGroups) Set(s string) error {
 func (v *ottlGroups) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		return fmt.Errorf("%s%s: want a list of statements or conditions, or of groups of them", where(path, n.Line), key)
+		return wants(path, key, n, "a list of statements or conditions, or of groups of them")
 	}
 	if n.Content[0].Kind == yaml.ScalarNode {
 		var g ottlGroup
@@ -66,11 +66,7 @@ func (v *ottlGroups) loadNode(path, key string, n *yaml.Node) error {
 	for i, e := range n.Content {
 		var g ottlGroup
 		at := fmt.Sprintf("%s[%d]", key, i)
-		ss := v.settings(&g)
-		for _, s := range ss {
-			s.key = at + "." + s.key
-		}
-		if err := ss.loadNode(path, at+".", e, map[string]int{}); err != nil {
+		if err := v.settings(&g).loadSection(path, at+".", e); err != nil {
 			return err
 		}
 		if len(*v.texts(&g)) == 0 {

@@ -32,7 +32,7 @@ func (v *textPairs) Set(s string) error {
 func (v *textPairs) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s%s: want a section of names and values", where(path, n.Line), key)
+		return wants(path, key, n, "a section of names and values")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, value := n.Content[i], n.Content[i+1]

@@ -16,6 +16,34 @@ type structured interface {
 	loadNode(path, key string, n *yaml.Node) error
 }
 
+// setYAML sets a value from YAML in one line; nothing in it is null.
+func setYAML(v structured, s string) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
+		return fmt.Errorf("%.200q is not YAML: %w", s, err)
+	}
+	if len(doc.Content) == 0 {
+		doc.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!null"}}
+	}
+	return v.loadNode("", "", doc.Content[0]) // whoever calls Set names the key
+}
+
+// wants is the error of what a file has at a key, if it is not of the kind that it should be.
+func wants(path, key string, n *yaml.Node, kind string) error {
+	if key != "" {
+		key += ": "
+	}
+	return fmt.Errorf("%s%swant %s", where(path, n.Line), key, kind)
+}
+
+// loadSection sets what a section has whose keys, which are without one, have a prefix in the file. Errors are as of loadNode.
+func (ss settings) loadSection(path, prefix string, n *yaml.Node) error {
+	for _, s := range ss {
+		s.key = prefix + s.key
+	}
+	return ss.loadNode(path, prefix, n, map[string]int{})
+}
+
 // sections is a list of sections with the same keys. As text, for a flag or the environment, it is the same YAML in one line:
 //
 //	[{endpoint: "http://a:4318", queue_bytes: 1GiB}, {endpoint: "http://b:9411"}]
@@ -53,17 +81,7 @@ func flow(ss, defaults settings, parts ...string) string {
 }
 
 // Set sets the sections from YAML in one line; nothing is an empty list.
-func (v *sections[T]) Set(s string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(s), &doc); err != nil {
-		return fmt.Errorf("%.200q is not YAML: %w", s, err)
-	}
-	if len(doc.Content) == 0 {
-		*v.p = nil
-		return nil
-	}
-	return v.loadNode("", "", doc.Content[0]) // whoever calls Set names the key
-}
+func (v *sections[T]) Set(s string) error { return setYAML(v, s) }
 
 func (v *sections[T]) loadNode(path, key string, n *yaml.Node) error {
 	*v.p = nil
@@ -71,15 +89,11 @@ func (v *sections[T]) loadNode(path, key string, n *yaml.Node) error {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return fmt.Errorf("%s%s: want a list of sections, each of which begins with -", where(path, n.Line), key)
+		return wants(path, key, n, "a list of sections, each of which begins with -")
 	}
 	for i, e := range n.Content {
 		one := v.fresh
-		ss, prefix := v.keys(&one), fmt.Sprintf("%s[%d].", key, i)
-		for _, s := range ss {
-			s.key = prefix + s.key
-		}
-		if err := ss.loadNode(path, prefix, e, map[string]int{}); err != nil {
+		if err := v.keys(&one).loadSection(path, fmt.Sprintf("%s[%d].", key, i), e); err != nil {
 			return err
 		}
 		*v.p = append(*v.p, one)

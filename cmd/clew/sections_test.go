@@ -56,6 +56,7 @@ func TestSections(t *testing.T) {
 		"a:\n  list:\n    - parts:\n        - name: [1, 2]\n": "clew.yaml:4: a.list[0].parts[0].name: is a list; want one value",
 		"a:\n  list:\n    - text\n":                           "clew.yaml:3: a.list[0] is not a section of keys and values",
 		"a:\n  list: '[{name: x}, {title: y}]'\n":             "clew.yaml:2: a.list: there is no key [1].title",
+		"a:\n  list: text\n":                                  "clew.yaml:2: a.list: want a list of sections",
 		"a:\n  list: '[{name: x'\n":                           "clew.yaml:2: a.list: \"[{name: x\" is not YAML",
 	} {
 		if err := read(yaml); err == nil || !strings.Contains(err.Error(), message) {
