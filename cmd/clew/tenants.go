@@ -161,6 +161,9 @@ func (v *tenantList) loadNode(path, key string, n *yaml.Node) error {
 		return nil
 	}
 	*v.p = nil
+	if n.Kind != yaml.MappingNode {
+		return wants(path, key, n, "a section of tenants, each with its name, or a list of names")
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		t, err := v.named(k.Value)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -34,5 +35,8 @@ func TestTenants(t *testing.T) {
 	}
 	if c, _, err := loaded(t, "tenants:\n  header: X-Team\n  list:\n", nil); err != nil || c.tenantsKept() != nil || c.named(nil, nil) != nil {
 		t.Errorf("an empty list: %+v, %v", c.tenants, err)
+	}
+	if _, _, err := loaded(t, "log: {level: &all info}\ntenants:\n  list: *all\n", nil); err == nil || !strings.Contains(err.Error(), "clew.yaml:3: tenants.list: want a section of tenants") {
+		t.Errorf("a list that stands elsewhere: %v", err)
 	}
 }
