@@ -25,7 +25,7 @@ var now = uint64(time.Now().Add(-time.Hour).UnixNano())
 func store(t testing.TB, headBytes int64) *spool.Spool {
 	t.Helper()
 	cfg := spool.Default()
-	cfg.Dir, cfg.HeadBytes = t.TempDir(), headBytes
+	cfg.Dir, cfg.HeadBytes, cfg.Retention = t.TempDir(), headBytes, 0
 	s, err := spool.Open(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

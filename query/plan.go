@@ -49,3 +49,9 @@ func (p *plan) explain(r *Report, found int) []string {
 		fmt.Sprintf("evaluated %d traces of %d spans; found %d", r.Traces, r.Spans, found),
 	}
 }
+
+// planMetrics joins the plans of all functions of a query: the traces that one of them wants are read once.
+func planMetrics(m *metrics) *plan {
+	p := &plan{scan: trace.Scan{Range: m.grid.Range()}}
+	return p
+}

@@ -1,7 +1,9 @@
 package eval
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/clewtrace/clew/query/traceql"
 )
@@ -16,6 +18,17 @@ type Set struct {
 type Label struct {
 	Name  string // as it is written in the canonical text of a query
 	Value Value
+}
+
+// CompareLabels is an order of labels: by name, then value; numbers by their size.
+func CompareLabels(a, b []Label) int {
+	return slices.CompareFunc(a, b, func(x, y Label) int {
+		if x.Name != y.Name {
+			return strings.Compare(x.Name, y.Name)
+		}
+		c, _ := order(x.Value, y.Value) // arrays, and values of different types, have no order but that of their keys
+		return cmp.Or(c, strings.Compare(x.Value.Key(), y.Value.Key()))
+	})
 }
 
 // Pipeline is what a query does with a trace, ready to be evaluated often. It is safe for concurrent use.
@@ -225,12 +238,12 @@ func together(sets []Set) (all []int32) {
 
 func coalesce(_ *Context, in []Set) []Set { return []Set{{Spans: together(in)}} }
 
-// groupBy splits sets, in the order in which the values come first.
+// groupBy splits sets; the parts of each are in order of their values.
 func groupBy(n *traceql.GroupBy) stage {
 	value, name := Valuer(n.By), n.By.String()
 	return func(c *Context, in []Set) (out []Set) {
 		for _, set := range in {
-			groups := map[string]int{}
+			begin, groups := len(out), map[string]int{}
 			for _, i := range set.Spans {
 				v := value(c.At(int(i)))
 				k, ok := groups[v.Key()]
@@ -241,6 +254,7 @@ func groupBy(n *traceql.GroupBy) stage {
 				}
 				out[k].Spans = append(out[k].Spans, i)
 			}
+			slices.SortFunc(out[begin:], func(a, b Set) int { return CompareLabels(a.By, b.By) })
 		}
 		return out
 	}

@@ -1,0 +1,228 @@
+package series
+
+import (
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/clewtrace/clew/query/eval"
+	"github.com/clewtrace/clew/query/traceql"
+	"github.com/clewtrace/clew/trace"
+)
+
+// Spec is what an Aggregator makes.
+type Spec struct {
+	Func      traceql.MetricsFunc // not Compare
+	Quantiles []float64           // of QuantileOverTime
+	By        []string            // the names of the labels that spans are grouped by
+	Unit      float64             // by which results are divided: 1e9 where values are ns and results seconds; 0 is 1
+	Grid      Grid
+	Exemplars int // to keep at most; 0: none
+	Limits    Limits
+}
+
+// Limits bound what an Aggregator keeps.
+type Limits struct {
+	Series int // groups of spans; what comes above is an error
+	Cells  int // groups times steps in which there are spans
+}
+
+// DefaultLimits hold a query to some hundred MiB.
+func DefaultLimits() Limits { return Limits{Series: 10_000, Cells: 4 << 20} }
+
+// Aggregator adds up spans. It is for one worker; what several have are merged. The zero Aggregator is not usable: see New.
+type Aggregator struct {
+	spec   Spec
+	groups map[string]*Group
+	cells  int
+}
+
+// New returns an Aggregator without spans.
+func New(s Spec) *Aggregator {
+	if s.Unit == 0 {
+		s.Unit = 1
+	}
+	return &Aggregator{spec: s, groups: map[string]*Group{}}
+}
+
+// Group is the spans with equal values of what is grouped by.
+type Group struct {
+	agg       *Aggregator
+	values    []eval.Value
+	counts    []float64   // by step: spans, or those with a value
+	numbers   []float64   // by step: of min, max, sum and avg; the sum of avg
+	hists     []histogram // by step: of quantiles and histograms
+	exemplars map[int]exemplar
+}
+
+// Exemplar is one of the spans that a sample was made of.
+type Exemplar struct {
+	Time    uint64 // the span's start, Unix ns
+	Value   float64
+	TraceID trace.ID
+	SpanID  trace.SpanID
+}
+
+// exemplar is kept by its hash: the lowest of a step stays, whatever the order in which spans come.
+type exemplar struct {
+	hash uint64
+	Exemplar
+}
+
+// Group returns the group with such values, in the order of Spec.By. The error is of kind TooLarge: there are too many.
+func (a *Aggregator) Group(values []eval.Value) (*Group, error) {
+	var key strings.Builder
+	for _, v := range values {
+		k := v.Key()
+		key.WriteString(string([]byte{byte(len(k)), byte(len(k) >> 8), byte(len(k) >> 16)}))
+		key.WriteString(k)
+	}
+	if g := a.groups[key.String()]; g != nil {
+		return g, nil
+	}
+	if len(a.groups) >= a.spec.Limits.Series {
+		return nil, trace.Errorf(trace.TooLarge, "the query makes more than %d series; group by something that has fewer values: by(%s) has more", a.spec.Limits.Series, strings.Join(a.spec.By, ", "))
+	}
+	g := &Group{agg: a, values: slices.Clone(values)}
+	a.groups[key.String()] = g
+	return g, nil
+}
+
+// Sample is a span, for an Aggregator.
+type Sample struct {
+	Time    uint64  // its start, Unix ns
+	Value   float64 // of the field. Of Rate and CountOverTime it is not used
+	Weight  float64 // how many spans it stands for: 1
+	TraceID trace.ID
+	SpanID  trace.SpanID
+}
+
+// Add adds a span to the group. A span outside of the grid is left out. The error is of kind TooLarge.
+func (g *Group) Add(s Sample) error {
+	i, ok := g.agg.spec.Grid.At(s.Time)
+	if !ok {
+		return nil
+	}
+	if err := g.grow(i); err != nil {
+		return err
+	}
+	first := g.counts[i] == 0
+	g.counts[i] += s.Weight
+	switch g.agg.spec.Func {
+	case traceql.MinOverTime:
+		if first || s.Value < g.numbers[i] {
+			g.numbers[i] = s.Value
+		}
+	case traceql.MaxOverTime:
+		if first || s.Value > g.numbers[i] {
+			g.numbers[i] = s.Value
+		}
+	case traceql.SumOverTime, traceql.AvgOverTime:
+		g.numbers[i] += s.Value * s.Weight
+	case traceql.QuantileOverTime, traceql.HistogramOverTime:
+		g.hists[i].add(s.Value, s.Weight)
+	}
+	if g.agg.spec.Exemplars > 0 {
+		g.keep(i, exemplar{hashOf(s.SpanID, s.TraceID), Exemplar{s.Time, s.Value, s.TraceID, s.SpanID}})
+	}
+	return nil
+}
+
+func hashOf(id trace.SpanID, t trace.ID) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(id[:])
+	_, _ = h.Write(t[:])
+	return h.Sum64()
+}
+
+func (g *Group) keep(i int, e exemplar) {
+	if g.exemplars == nil {
+		g.exemplars = map[int]exemplar{}
+	}
+	if old, ok := g.exemplars[i]; !ok || e.hash < old.hash {
+		g.exemplars[i] = e
+	}
+}
+
+// grow makes room for step i.
+func (g *Group) grow(i int) error {
+	if i < len(g.counts) {
+		return nil
+	}
+	a := g.agg
+	per := 1
+	if a.spec.Func == traceql.QuantileOverTime || a.spec.Func == traceql.HistogramOverTime {
+		per = 16 // a histogram of the durations of an operation has some 40 buckets
+	}
+	// The newest spans come first: the first one makes room for almost all that the group will have.
+	n := i + 1 - len(g.counts)
+	if a.cells += n * per; a.cells > a.spec.Limits.Cells {
+		return trace.Errorf(trace.TooLarge, "the query's series have more than %d samples; ask for longer steps, or group by something that has fewer values", a.spec.Limits.Cells/per)
+	}
+	g.counts = append(g.counts, make([]float64, n)...)
+	switch a.spec.Func {
+	case traceql.Rate, traceql.CountOverTime:
+	case traceql.QuantileOverTime, traceql.HistogramOverTime:
+		g.hists = append(g.hists, make([]histogram, n)...)
+	default:
+		g.numbers = append(g.numbers, make([]float64, n)...)
+	}
+	return nil
+}
+
+// Add adds a span to the group with such values: Group and Group.Add in one.
+func (a *Aggregator) Add(values []eval.Value, s Sample) error {
+	g, err := a.Group(values)
+	if err != nil {
+		return err
+	}
+	return g.Add(s)
+}
+
+// Merge adds what another Aggregator of the same Spec has, which must not be used from here on. The error is of kind TooLarge.
+func (a *Aggregator) Merge(b *Aggregator) error {
+	for _, theirs := range b.groups {
+		g, err := a.Group(theirs.values)
+		if err != nil {
+			return err
+		}
+		if err := g.merge(theirs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Group) merge(o *Group) error {
+	if len(o.counts) == 0 {
+		return nil
+	}
+	if err := g.grow(len(o.counts) - 1); err != nil {
+		return err
+	}
+	for i, n := range o.counts {
+		if n == 0 {
+			continue
+		}
+		first := g.counts[i] == 0
+		g.counts[i] += n
+		switch g.agg.spec.Func {
+		case traceql.MinOverTime:
+			if first || o.numbers[i] < g.numbers[i] {
+				g.numbers[i] = o.numbers[i]
+			}
+		case traceql.MaxOverTime:
+			if first || o.numbers[i] > g.numbers[i] {
+				g.numbers[i] = o.numbers[i]
+			}
+		case traceql.SumOverTime, traceql.AvgOverTime:
+			g.numbers[i] += o.numbers[i]
+		case traceql.QuantileOverTime, traceql.HistogramOverTime:
+			g.hists[i].merge(&o.hists[i])
+		}
+	}
+	for i, e := range o.exemplars {
+		g.keep(i, e)
+	}
+	return nil
+}
