@@ -130,26 +130,33 @@ func (a *API) operations(r *http.Request) (api.Answer, error) {
 	if service == "" {
 		return api.Answer{}, trace.Errorf(trace.Invalid, "parameter 'service' is required")
 	}
-	kind := r.FormValue("spanKind")
+	out, err := a.listOperations(r.Context(), service, r.FormValue("spanKind"), "spanKind")
+	return api.Answer{Value: body{Data: out, Total: len(out)}}, err
+}
+
+// operation is a name, and the kind of its spans, "" if they have none.
+type operation struct {
+	Name string `json:"name"`
+	Kind string `json:"spanKind"`
+}
+
+// listOperations returns a service's operations, of a kind if that is not empty. parameter is where the kind came from.
+func (a *API) listOperations(ctx context.Context, service, kind, parameter string) ([]operation, error) {
 	if _, ok := trace.ParseKind(kind); kind != "" && !ok {
-		return api.Answer{}, trace.Errorf(trace.Invalid, "parameter 'spanKind' is %.40q; want server, client, producer, consumer or internal", kind)
+		return nil, trace.Errorf(trace.Invalid, "parameter '%s' is %.40q; want server, client, producer, consumer or internal", parameter, kind)
 	}
-	ops, err := a.engine.Operations(r.Context(), service)
-	type op struct {
-		Name string `json:"name"`
-		Kind string `json:"spanKind"`
-	}
-	out := []op{}
+	ops, err := a.engine.Operations(ctx, service)
+	out := []operation{}
 	for _, o := range ops {
 		k := o.Kind.String()
 		if o.Kind == trace.KindUnspecified {
 			k = ""
 		}
-		if kind == "" || kind == o.Kind.String() {
-			out = append(out, op{o.Name, k})
+		if kind == "" || strings.EqualFold(kind, o.Kind.String()) {
+			out = append(out, operation{o.Name, k})
 		}
 	}
-	return api.Answer{Value: body{Data: out, Total: len(out)}}, err
+	return out, err
 }
 
 func (a *API) trace(r *http.Request) (api.Answer, error) {

@@ -274,11 +274,10 @@ func (e *Encoder) warnings(b []byte, s *trace.Span, cut bool) []byte {
 		}
 	}
 	if cut {
-		b = append(comma(b, n), `"its parent is itself or among its descendants; shown without a parent"`...)
+		b = append(append(append(comma(b, n), '"'), warningCycle...), '"')
 	}
 	if turned {
-		b = strconv.AppendUint(append(comma(b, n), `"ends `...), s.Start-s.End, 10)
-		b = append(b, ` ns before it starts; shown with duration 0"`...)
+		b = append(append(append(comma(b, n), '"'), turnedWarning(s)...), '"')
 	}
 	return append(b, ']')
 }
