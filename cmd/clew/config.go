@@ -62,6 +62,7 @@ func (c *config) settings() settings {
 		{key: "listen.sampling_http", help: "remote sampling for Jaeger's clients over HTTP", value: &address{&c.jaeger.samplingHTTP}},
 		{key: "listen.sampling_grpc", help: "remote sampling for Jaeger's clients over gRPC", value: &address{&c.jaeger.samplingGRPC}},
 		{key: "listen.query", help: "the page and the query APIs", value: &address{&c.page}},
+		{key: "listen.query_grpc", help: "Jaeger's query API over gRPC", value: &address{&c.jaeger.queryGRPC}},
 		{key: "listen.tempo", help: "Tempo's query API: HTTP, and gRPC for streams", value: &address{&c.tempo}},
 		{key: "listen.admin", help: "health, metrics, backups", value: &address{&c.admin}},
 		{key: "store.dir", help: "data folder", value: &text{&c.store.Dir}},

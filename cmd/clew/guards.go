@@ -224,7 +224,7 @@ func (g *guards) asks(key string) bool {
 // needs returns what a request at a listener needs to be allowed, by the listener's key.
 func (g *guards) needs(key string) func(r *http.Request) access.Role {
 	needs, ok := map[string]func(r *http.Request) access.Role{
-		"listen.zipkin": zipkinNeeds, "listen.admin": adminNeeds, "listen.query": func(*http.Request) access.Role { return access.Query }, "listen.tempo": tempoNeeds,
+		"listen.zipkin": zipkinNeeds, "listen.admin": adminNeeds, "listen.query": queryNeeds, "listen.query_grpc": queryNeeds, "listen.tempo": tempoNeeds,
 	}[key]
 	if !ok {
 		needs = func(*http.Request) access.Role { return access.Ingest }
@@ -239,6 +239,8 @@ func (g *guards) needs(key string) func(r *http.Request) access.Role {
 		return n
 	}
 }
+
+func queryNeeds(*http.Request) access.Role { return access.Query }
 
 func zipkinNeeds(r *http.Request) access.Role {
 	switch {

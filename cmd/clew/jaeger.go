@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	apijaeger "github.com/clewtrace/clew/api/jaeger"
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/jaeger"
 	"github.com/clewtrace/clew/trace"
@@ -19,18 +20,18 @@ import (
 
 // jaegerConfig is what clew serve can be told of Jaeger's clients.
 type jaegerConfig struct {
-	compact, binary, http, grpc, samplingHTTP, samplingGRPC string
-	buffers                                                 jaeger.Buffers
-	strategies                                              string
-	probability                                             float64
-	sampling                                                *jaeger.Sampling // made by validate
+	compact, binary, http, grpc, samplingHTTP, samplingGRPC, queryGRPC string
+	buffers                                                            jaeger.Buffers
+	strategies                                                         string
+	probability                                                        float64
+	sampling                                                           *jaeger.Sampling // made by validate
 }
 
 // defaultJaeger has the ports of Jaeger's agent and collector. The queue takes what the fastest client sends in the second that a slow disk
 // may take, about.
 func defaultJaeger() jaegerConfig {
 	return jaegerConfig{
-		compact: ":6831", binary: ":6832", http: ":14268", grpc: ":14250", samplingHTTP: ":5778", samplingGRPC: ":5779",
+		compact: ":6831", binary: ":6832", http: ":14268", grpc: ":14250", samplingHTTP: ":5778", samplingGRPC: ":5779", queryGRPC: ":16685",
 		buffers: jaeger.Buffers{Socket: 4 << 20, Queue: 16 << 20}, probability: 1,
 	}
 }
@@ -51,8 +52,8 @@ func (c *config) validateJaeger() (err error) {
 
 // jaegerPorts are the open ports; those switched off are nil.
 type jaegerPorts struct {
-	compact, binary                        *net.UDPConn
-	http, grpc, samplingHTTP, samplingGRPC net.Listener
+	compact, binary                                   *net.UDPConn
+	http, grpc, samplingHTTP, samplingGRPC, queryGRPC net.Listener
 }
 
 func (c *config) openJaeger(l *listeners) jaegerPorts {
@@ -61,6 +62,7 @@ func (c *config) openJaeger(l *listeners) jaegerPorts {
 		compact: l.openUDP("listen.jaeger_compact", j.compact), binary: l.openUDP("listen.jaeger_binary", j.binary),
 		http: l.open("listen.jaeger_http", j.http), grpc: l.open("listen.jaeger_grpc", j.grpc),
 		samplingHTTP: l.open("listen.sampling_http", j.samplingHTTP), samplingGRPC: l.open("listen.sampling_grpc", j.samplingGRPC),
+		queryGRPC: l.open("listen.query_grpc", j.queryGRPC),
 	}
 }
 
@@ -124,4 +126,12 @@ func (c *config) serveJaeger(ctx context.Context, work *errgroup.Group, ports ja
 	}
 	work.Go(func() error { return c.jaeger.sampling.Watch(ctx, reloadStrategies) })
 	return servers
+}
+
+// serveQuery serves Jaeger's query API over gRPC, and returns what is to be stopped.
+func (c *config) serveQuery(work *errgroup.Group, l net.Listener, a *apijaeger.API, log *slog.Logger) stopper {
+	s := newServer(a.GRPC(), c.timeout, log)
+	receive.SpeakHTTP2(s)
+	serveHTTP(work, s, l)
+	return s
 }

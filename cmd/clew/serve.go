@@ -145,7 +145,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	c.serveScribe(ctx, work, scribeServer, scribeL)
 	serveHTTP(work, pageServer, pageL)
 	tempoServer := c.serveTempo(work, gate, engine, tempoL)
-	jaegerServers := c.serveJaeger(ctx, work, jaegerL, intake{inlet, bodies, reg, log})
+	jaegerServers := append(c.serveJaeger(ctx, work, jaegerL, intake{inlet, bodies, reg, log}), c.serveQuery(work, jaegerL.queryGRPC, jaeger.New(gate, engine, store), log))
 	topics := c.readKafka(ctx, work, intake{inlet, bodies, reg, log})
 	health.Set("")
 	log.Info("clew is ready", "version", versionText(), "page", l.addresses().page(c), "listen", l.addresses())

@@ -119,7 +119,7 @@ func Launch(binary, dir string, flags ...string) (*Server, error) {
 
 // listeners are the names of all listeners.
 var listeners = []string{
-	"otlp_grpc", "otlp_http", "zipkin", "scribe", "jaeger_compact", "jaeger_binary", "jaeger_http", "jaeger_grpc", "sampling_http", "sampling_grpc", "query", "tempo", "admin",
+	"otlp_grpc", "otlp_http", "zipkin", "scribe", "jaeger_compact", "jaeger_binary", "jaeger_http", "jaeger_grpc", "sampling_http", "sampling_grpc", "query", "query_grpc", "tempo", "admin",
 }
 
 // Listen returns flags that put all listeners at an address; an empty one switches them off. Flags behind them may say otherwise.
