@@ -53,7 +53,7 @@ func sendOTLP(t *trace.Trace, raw bool, send func([]byte) error) error {
 
 // sendSpans sends spans in one message, or in halves if it would be too large: only a span that is too large alone is sent as it is.
 func sendSpans(spans []trace.Span, send func([]byte) error) error {
-	b := trace.AppendTraces(nil, spans)
+	b := trace.AppendTraces(nil, trace.ValidTexts(spans))
 	if half := len(spans) / 2; half > 0 && len(b) > chunkBytes {
 		if err := sendSpans(spans[:half], send); err != nil {
 			return err

@@ -32,10 +32,18 @@ func NodeModules(t testing.TB, dir string) string {
 	}}.installed(t), "node_modules")
 }
 
-// Program returns the path of the Go program in dir, which is a module of its own: built once for what its go.mod, go.sum and main.go say.
+// Program returns the path of the Go program in dir, which is a module of its own: built once for what its go.mod, go.sum and source say.
 func Program(t testing.TB, dir string) string {
 	t.Helper()
-	return filepath.Join(pins{dir: dir, files: []string{"go.mod", "go.sum", "main.go"}, install: func(at string) error {
+	files := []string{"go.mod", "go.sum"}
+	source, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range source {
+		files = append(files, filepath.Base(path))
+	}
+	return filepath.Join(pins{dir: dir, files: files, install: func(at string) error {
 		return run(t, at, "go", "build", "-o", "program", ".")
 	}}.installed(t), "program")
 }
