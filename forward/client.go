@@ -37,10 +37,12 @@ func newClient(c *Config) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	dialer := &net.Dialer{Timeout: min(c.Timeout, dialTimeout)}
 	t := &http.Transport{
-		DialContext:       (&net.Dialer{Timeout: min(c.Timeout, 10*time.Second)}).DialContext,
+		DialContext:       dialer.DialContext,
+		DialTLSContext:    tlsDialer(dialer, u, c),
 		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   c.TLS,
+		TLSClientConfig:   c.TLS, // through a proxy
 		MaxConnsPerHost:   c.Concurrency,
 		IdleConnTimeout:   90 * time.Second,
 		ForceAttemptHTTP2: true,
@@ -69,7 +71,8 @@ func newClient(c *Config) (*client, error) {
 func (c *client) send(ctx context.Context, r *request) answer {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	req, err := c.request(ctx, r)
+	var own attempt
+	req, err := c.request(context.WithValue(ctx, attemptKey{}, &own), r)
 	if err != nil {
 		return answer{fate: again, code: "setup", text: err.Error()}
 	}
@@ -79,7 +82,7 @@ func (c *client) send(ctx context.Context, r *request) answer {
 		if errors.Is(err, context.DeadlineExceeded) {
 			code = "timeout"
 		}
-		return answer{fate: again, code: code, text: err.Error()}
+		return answer{fate: again, code: code, text: own.explain(ctx, err).Error()}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
