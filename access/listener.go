@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,7 +29,7 @@ const (
 	failedNoTLS       = "no_tls"            // what came is not TLS, such as HTTP without it
 	failedCertificate = "certificate"       // the client's: there is none, or none that we take
 	failedRefused     = "refused_by_client" // it sent an alert, mostly for it does not trust our certificate
-	failedGone        = "gone"              // it went away, as probes do that only try whether they can connect
+	failedGone        = "gone"              // it went away, as do probes that only connect, and Node.js where it does not trust our certificate
 	failedTimeout     = "timeout"           // it was too slow
 	failedOther       = "other"             // such as a version of TLS that is too old
 )
@@ -93,7 +94,21 @@ func (u *underTLS) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n, err := u.Conn.Read(b)
+	if alert, ok := plainAlert(b[:n]); ok {
+		return 0, &net.OpError{Op: "remote error", Err: alert} // as crypto/tls has it of those that it reads
+	}
 	return n, u.orClosed(err)
+}
+
+// plainAlert returns the fatal alert that a client has sent without encryption, alone or behind a change_cipher_spec. OpenSSL does so over
+// TLS 1.3 when it does not trust our certificate, which crypto/tls takes for a broken record ("bad record MAC"). Once encryption has begun,
+// all other records are longer.
+func plainAlert(b []byte) (tls.AlertError, bool) {
+	b = bytes.TrimPrefix(b, []byte{20, 3, 3, 0, 1, 1})
+	if len(b) != 7 || !bytes.HasPrefix(b, []byte{21, 3, 3, 0, 2, 2}) { // type, version 1.2 as 1.3 has it, length, level
+		return 0, false
+	}
+	return tls.AlertError(b[6]), true
 }
 
 // Write writes, as Read reads.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net"
@@ -179,6 +180,9 @@ func TestHandshakeFailures(t *testing.T) {
 		{failedCertificate, func() { _ = dial(s.address, trusting(0, tls.VersionTLS12)) }},
 		{failedCertificate, func() { s.stranger(t); s.closed <- true }},
 		{failedRefused, func() { _ = dial(s.address, &tls.Config{RootCAs: s.others.Pool()}) }},
+		{failedRefused, func() { plainly(t, s.address, "\x15\x03\x03\x00\x02\x02\x30") }},
+		{failedRefused, func() { plainly(t, s.address, "\x14\x03\x03\x00\x01\x01\x15\x03\x03\x00\x02\x02\x30") }},
+		{failedOther, func() { plainly(t, s.address, "\x17\x03\x03\x00\x02\x02\x30") }},
 		{failedGone, func() { raw(s.address, "") }},
 		{failedOther, func() {
 			if err := dial(s.address, trusting(tls.VersionTLS10, tls.VersionTLS11)); err == nil || !strings.Contains(err.Error(), "protocol version") {
@@ -235,4 +239,32 @@ func TestCloseWithin(t *testing.T) {
 			t.Errorf("%v %s", got, reason)
 		}
 	}
+}
+
+// plainly connects, and answers the server's part of the handshake with records as they are, as OpenSSL does if it does not trust it.
+func plainly(t *testing.T, address, records string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = tls.Client(&plain{Conn: conn, records: records}, &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: x509.NewCertPool(), ServerName: "localhost"}).Handshake()
+	_ = conn.Close()
+}
+
+// plain is a connection whose first write is a client's hello; the next is replaced, and those behind it are lost.
+type plain struct {
+	net.Conn
+	records string
+	writes  int
+}
+
+func (p *plain) Write(b []byte) (int, error) {
+	switch p.writes++; p.writes {
+	case 1:
+		return p.Conn.Write(b)
+	case 2:
+		return io.WriteString(p.Conn, p.records)
+	}
+	return len(b), nil
 }
