@@ -25,6 +25,9 @@ type Traces interface {
 	// Scan yields whole traces in the order of trace.Position: at least those that sc wants, perhaps more. It fills rep as it
 	// goes. It stops at the first error, and when the caller stops.
 	Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error]
+	// Tables hands each span that sc wants to the visitor, and perhaps others: as columns, or, where that is not to be had, in its
+	// whole trace, in no order. It fills rep.
+	Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error
 }
 
 // Catalog is what a store knows without reading spans.

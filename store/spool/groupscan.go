@@ -76,7 +76,9 @@ func (sn *scanner) open(at groupAt, earlier *groupScan) *groupScan {
 	return g
 }
 
-func (sn *scanner) damaged() { sn.rep.Incomplete = "a damaged part of a block was left out" }
+const damagedPart = "a damaged part of a block was left out"
+
+func (sn *scanner) damaged() { sn.rep.Incomplete = damagedPart }
 
 // matches reports whether a span of trace i of a group meets the conditions.
 func (sn *scanner) matches(g *groupScan, i int) bool {

@@ -47,6 +47,7 @@ var kinds = []kind{
 	{"alter", 4, (*runner).alter},    // the batch of that seed, each span changed in one field: these are no copies
 	{"trace", 8, (*runner).trace},
 	{"scan", 8, (*runner).scan},
+	{"tables", 4, (*runner).tables},
 	{"names", 3, (*runner).names},
 	{"cut", 7, (*runner).cut},
 	{"merge", 3, (*runner).merge},

@@ -164,6 +164,31 @@ func (r *runner) page(sc trace.Scan, n int) (found []trace.Position, err error) 
 	return found, nil
 }
 
+// tables holds what tables have of some scans against the model.
+func (r *runner) tables(seed uint64) error {
+	rnd := rand.New(rand.NewPCG(seed, 9))
+	all := scans(rnd)
+	for range 3 {
+		sc := all[rnd.IntN(len(all))]
+		sc.Outline, sc.Range = false, trace.Range{}
+		if rnd.IntN(2) == 0 {
+			sc.Range.From = base - rnd.Uint64N(uint64(modelTraces*modelEvery))
+		}
+		var want []trace.Span
+		for id := range r.all {
+			want = append(want, inScan(r.all.spans(id), sc)...)
+		}
+		got, err := tableSpans(testContext, r.s, sc)
+		if err != nil {
+			return fmt.Errorf("tables of %+v: %w", sc, err)
+		}
+		if a, b := wholes(want), wholes(got); !slices.Equal(a, b) {
+			return fmt.Errorf("tables of %+v: %d spans; want %d", sc, len(b), len(a))
+		}
+	}
+	return nil
+}
+
 // whole holds a found trace against the model; of an outline its spans alone, without what is in them.
 func (r *runner) whole(tr *trace.Trace, outline bool) error {
 	want := r.all[tr.ID]

@@ -212,6 +212,15 @@ func (s *Store) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 	return p.Scan(ctx, sc, rep)
 }
 
+// Tables hands out spans of the tenant's as columns; see query.Traces.
+func (s *Store) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
+	p, err := s.of(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Tables(ctx, sc, rep, v)
+}
+
 // Services returns the tenant's services; see query.Catalog.
 func (s *Store) Services(ctx context.Context) ([]string, error) {
 	p, err := s.of(ctx)

@@ -110,6 +110,36 @@ func Lookup(f io.ReaderAt, size int64, hash uint64) ([]uint32, error) {
 	return out, nil
 }
 
+// A Cursor reads the hashes of an index in order.
+type Cursor struct {
+	file io.ReaderAt
+	left int64 // bytes of pages
+	at   int64
+	page indexPage
+	next int // entry of the page; pageEntries: another is to be read
+}
+
+// NewCursor returns a cursor before the first hash of an index of size bytes.
+func NewCursor(f io.ReaderAt, size int64) *Cursor {
+	return &Cursor{file: f, left: size, next: pageEntries}
+}
+
+// Next returns the next hash; false at the end. An error says which page is damaged.
+func (c *Cursor) Next() (hash uint64, ok bool, err error) {
+	if c.next == pageEntries {
+		if c.left < pageBytes {
+			return 0, false, nil
+		}
+		if err := c.page.read(c.file, c.at); err != nil {
+			return 0, false, err
+		}
+		c.at, c.left, c.next = c.at+pageBytes, c.left-pageBytes, 0
+	}
+	e := c.page.entry(c.next)
+	c.next++
+	return e.Hash, e.Number != ^uint32(0), nil
+}
+
 // CheckIndex reads all pages of an index of size bytes. The error says which is damaged.
 func CheckIndex(f io.ReaderAt, size int64) error {
 	for at := int64(0); at+pageBytes <= size; at += pageBytes {

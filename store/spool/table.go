@@ -1,0 +1,400 @@
+package spool
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// Tables hands all spans that sc wants to a visitor, and perhaps others: as columns, a shape of a group at a time, or, of traces whose
+// spans lie in several places or in heads, as whole traces. It reads on as many goroutines as the visitor has workers, each its own group.
+// Of sc, Before is of no meaning. It fills rep.
+func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
+	t := &tables{spool: s, state: s.state.Load(), scan: sc, conds: narrowest(sc.Spans), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
+	t.sought = soughtBy(t.conds)
+	t.plan()
+	if err := t.each(ctx, len(t.groups), t.group); err != nil {
+		return err
+	}
+	ids := make([]trace.ID, 0, len(t.whole))
+	for id := range t.whole {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b trace.ID) int { return slices.Compare(a[:], b[:]) })
+	return t.each(ctx, len(ids), func(ctx context.Context, w *tableWorker, i int) error { return t.trace(ctx, w, ids[i]) })
+}
+
+// tables is one call of Tables.
+type tables struct {
+	spool   *Spool
+	state   *state
+	scan    trace.Scan
+	conds   []trace.Cond
+	sought  []sought
+	visitor trace.Visitor
+	groups  []groupAt
+	apart   map[uint64]bool // hashes of traces that are in a head, or in several places
+
+	mu     sync.Mutex
+	rep    *trace.ScanReport
+	whole  map[trace.ID]bool // traces to be read whole
+	blocks map[*block]bool   // read
+}
+
+type tableWorker struct {
+	number int
+	reader *reader
+}
+
+// plan finds out which groups are to be read, and which traces are not to be read from groups alone.
+func (t *tables) plan() {
+	sn := &scanner{scan: t.scan, conds: t.conds, state: t.state}
+	var near []*block
+	for _, b := range t.state.blocks {
+		n := len(t.groups)
+		for i := range b.footer.Groups {
+			if info := &b.footer.Groups[i]; t.scan.Range.Overlaps(info.Oldest, info.Newest) {
+				t.groups = append(t.groups, groupAt{b, i})
+			}
+		}
+		if len(t.groups) == n {
+			continue
+		}
+		near = append(near, b)
+		if !sn.canHave(b) {
+			t.groups = t.groups[:n]
+		}
+	}
+	z := t.spool.codecs.Get().(*codec)
+	defer t.spool.codecs.Put(z)
+	t.apart = repeatedHashes(near, z)
+	for _, h := range t.state.heads() {
+		h.mu.RLock()
+		if t.scan.Range.Overlaps(h.oldest, h.newest) {
+			for i := range h.chains {
+				t.apart[idHash(h.chains[i].id)] = true
+				t.whole[h.chains[i].id] = true
+			}
+			t.rep.Blocks++
+			t.rep.Groups++
+		}
+		h.mu.RUnlock()
+	}
+}
+
+// each calls fn with the numbers below n, on several goroutines.
+func (t *tables) each(ctx context.Context, n int, fn func(ctx context.Context, w *tableWorker, i int) error) error {
+	work, ctx := errgroup.WithContext(ctx)
+	next := make(chan int)
+	work.Go(func() error {
+		defer close(next)
+		for i := range n {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for number := range min(t.visitor.Workers(), n) {
+		work.Go(func() error {
+			z := t.spool.codecs.Get().(*codec)
+			defer t.spool.codecs.Put(z)
+			w := &tableWorker{number, newReader(z, t.spool.headers)}
+			w.reader.want = wanted(&t.scan)
+			defer t.count(w.reader)
+			for i := range next {
+				if err := fn(ctx, w, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+func (t *tables) count(r *reader) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rep.Bytes += r.read
+	t.rep.BlocksSkipped = len(t.state.blocks) - len(t.blocks)
+}
+
+// trace reads one whole trace.
+func (t *tables) trace(ctx context.Context, w *tableWorker, id trace.ID) error {
+	whole, err := t.state.trace(ctx, id, w.reader)
+	if trace.KindOf(err) == trace.NotFound { // deleted, or damaged
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.visitor.Trace(w.number, whole)
+}
+
+// group reads one group.
+func (t *tables) group(ctx context.Context, w *tableWorker, i int) error {
+	at := t.groups[i]
+	ok, read := at.block.mayHave(at.index, t.sought)
+	if w.reader.read += read; !ok {
+		return nil
+	}
+	g, err := w.reader.group(at)
+	t.note(at.block, err)
+	if err != nil {
+		return nil
+	}
+	m := newMatcher(g.rows, t.conds)
+	var rest *layout
+	for k := range g.shapes {
+		if !m.mayBe(&g.shapes[k]) {
+			continue
+		}
+		if _, may := m.tests(g.rowsOf(uint32(k))); !may {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if rest == nil {
+			rest = g.layout()
+			rest.hide(g, t)
+		}
+		rows := g.shape(uint32(k))
+		if rows == nil {
+			t.note(at.block, errColumn)
+			continue
+		}
+		err := t.visitor.Table(w.number, rest.table(g, uint32(k), rows))
+		if trace.KindOf(err) == trace.Corrupt {
+			g.damaged(uint32(k), err)
+			t.note(at.block, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note counts a group that was read, or that damage was found.
+func (t *tables) note(b *block, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.rep.Incomplete = damagedPart
+		return
+	}
+	t.rep.Groups++
+	if !t.blocks[b] {
+		t.blocks[b] = true
+		t.rep.Blocks++
+	}
+}
+
+// A layout says of each row of a group which trace has it, and what its parent is.
+type layout struct {
+	owners  [][]uint32 // by shape and row: index into group.traces
+	parents [][]uint64 // by shape and row: see parentOf
+	hidden  []bool     // by trace; nil: none is
+}
+
+// The parent of a row is none, or an explicit one by its number in group.parents, or the span of a row, by shape and row.
+const (
+	noParent       = 0
+	explicitParent = 1 << 63
+	rowParent      = 1 << 62
+)
+
+// layout walks the group's traces once.
+func (g *group) layout() *layout {
+	l := &layout{owners: make([][]uint32, len(g.shapes)), parents: make([][]uint64, len(g.shapes))}
+	owners, parents := make([]uint32, len(g.firsts)), make([]uint64, len(g.firsts))
+	for s, n := range g.counts {
+		l.owners[s], owners = owners[:n:n], owners[n:]
+		l.parents[s], parents = parents[:n:n], parents[n:]
+	}
+	for i := range g.traces {
+		t := &g.list[g.traces[i].template]
+		first := g.firsts[g.offsets[i]:g.offsets[i+1]]
+		explicit := g.explicit[i]
+		for k, s := range t.shapes {
+			row := first[k]
+			l.owners[s][row] = uint32(i)
+			switch p := t.parents[k]; p {
+			case 0:
+			case 1:
+				l.parents[s][row] = explicitParent | uint64(explicit)
+				explicit++
+			default:
+				at := k + 1 - int(p)
+				l.parents[s][row] = rowParent | uint64(t.shapes[at])<<32 | uint64(first[at])
+			}
+		}
+	}
+	return l
+}
+
+// hide marks the traces that are deleted, and those that are to be read whole.
+func (l *layout) hide(g *group, t *tables) {
+	for i := range g.traces {
+		id := g.traces[i].id
+		apart := len(t.apart) > 0 && t.apart[idHash(id)]
+		if !apart && !t.state.deleted.has(id) {
+			continue
+		}
+		if l.hidden == nil {
+			l.hidden = make([]bool, len(g.traces))
+		}
+		l.hidden[i] = true
+		if apart {
+			t.mu.Lock()
+			t.whole[id] = true
+			t.mu.Unlock()
+		}
+	}
+}
+
+func (l *layout) table(g *group, k uint32, rows *shapeRows) *trace.Table {
+	c := &tableColumns{group: g, shape: k, rows: rows, owners: l.owners[k], parents: l.parents[k]}
+	s := &rows.shape
+	out := &trace.Table{
+		Rows: rows.n, Service: s.service, Name: s.name, Kind: s.kind, Status: s.status, Scope: g.scopes[s.scope].decoded, Wide: s.wide, Columns: c,
+		Attrs: make([]trace.TableAttr, len(s.keys)), Resources: make([]*trace.Resource, len(g.resources)),
+	}
+	for i, key := range s.keys {
+		out.Attrs[i] = trace.TableAttr{Key: key.key, Type: key.typ}
+	}
+	for i := range g.resources {
+		out.Resources[i] = g.resources[i].decoded
+	}
+	if l.hidden != nil {
+		out.Hidden = make([]bool, rows.n)
+		for i, owner := range c.owners {
+			out.Hidden[i] = l.hidden[owner]
+		}
+	}
+	return out
+}
+
+// tableColumns is the columns of a shape's rows.
+type tableColumns struct {
+	group   *group
+	shape   uint32
+	rows    *shapeRows
+	owners  []uint32
+	parents []uint64
+	starts  []uint64
+	lengths []uint64
+}
+
+func (c *tableColumns) load(col *column) error { return c.group.reader.z.load(col, c.rows.n) }
+
+// Starts adds the traces' starts to those in the column.
+func (c *tableColumns) Starts() ([]uint64, error) {
+	if c.starts != nil {
+		return c.starts, nil
+	}
+	if err := c.load(&c.rows.start); err != nil {
+		return nil, err
+	}
+	c.starts = make([]uint64, c.rows.n)
+	for i, owner := range c.owners {
+		c.starts[i] = c.group.traces[owner].start + c.rows.start.nums[i]
+	}
+	return c.starts, nil
+}
+
+// Durations leaves out what Span.Duration leaves out.
+func (c *tableColumns) Durations() ([]uint64, error) {
+	if c.lengths != nil {
+		return c.lengths, nil
+	}
+	if err := c.load(&c.rows.duration); err != nil {
+		return nil, err
+	}
+	c.lengths = c.rows.duration.nums
+	if slices.ContainsFunc(c.lengths, func(d uint64) bool { return int64(d) < 0 }) {
+		c.lengths = slices.Clone(c.lengths)
+		for i, d := range c.lengths {
+			c.lengths[i] = uint64(max(0, int64(d)))
+		}
+	}
+	return c.lengths, nil
+}
+
+func (c *tableColumns) Resources() ([]uint64, error) {
+	if err := c.group.rows.loadResource(c.rows); err != nil {
+		return nil, err
+	}
+	return c.rows.resource.nums, nil
+}
+
+func (c *tableColumns) Attr(k int) (trace.Column, error) {
+	col := &c.rows.attrs[k]
+	if err := c.load(col); err != nil {
+		return trace.Column{}, err
+	}
+	if isNumber(c.rows.keys[k].typ) {
+		return trace.Column{Nums: col.nums}, nil
+	}
+	t := trace.Texts{Data: col.data, Ends: col.ends, Index: col.index}
+	if col.form == same {
+		t.Ends = nil
+	}
+	return trace.Column{Texts: t}, nil
+}
+
+func (c *tableColumns) Value(k, row int) (trace.Value, error) {
+	return c.rows.attr(c.group.reader.z, k, row)
+}
+
+func (c *tableColumns) Roots() ([]bool, error) {
+	out := make([]bool, len(c.parents))
+	for i, p := range c.parents {
+		out[i] = p == noParent
+	}
+	return out, nil
+}
+
+func (c *tableColumns) Plain(row int) (bool, error) {
+	if err := c.load(&c.rows.rest); err != nil {
+		return false, err
+	}
+	return len(c.rows.rest.bytes(row)) == 0, nil
+}
+
+func (c *tableColumns) IDs(row int) (trace.ID, trace.SpanID) {
+	return c.group.traces[c.owners[row]].id, c.rows.id(uint32(row))
+}
+
+func (c *tableColumns) Span(row int, out *trace.Span) error {
+	starts, err := c.Starts()
+	if err != nil {
+		return err
+	}
+	id, span := c.IDs(row)
+	a := at{src: c.group.rows, shape: c.shape, row: uint32(row), id: span, parent: c.parent(row), start: starts[row]}
+	return a.span(id, c.group.reader.want, out)
+}
+
+// parent returns the ID of a row's parent. It is zero if that was damaged.
+func (c *tableColumns) parent(row int) (id trace.SpanID) {
+	switch p := c.parents[row]; {
+	case p == noParent:
+	case p&explicitParent != 0:
+		id = c.group.parents[p&^explicitParent]
+	default:
+		if rows := c.group.shape(uint32(p &^ rowParent >> 32)); rows != nil {
+			id = rows.id(uint32(p))
+		}
+	}
+	return id
+}

@@ -1,0 +1,196 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/clewtrace/clew/trace"
+)
+
+// tableReader puts spans together again from tables, and holds what the columns say against them.
+type tableReader struct {
+	mu    sync.Mutex
+	spans []trace.Span
+	tabs  int
+}
+
+func (*tableReader) Workers() int { return 3 }
+
+func (r *tableReader) Trace(_ int, t *trace.Trace) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spans = append(r.spans, t.Spans...)
+	return nil
+}
+
+func (r *tableReader) Table(_ int, t *trace.Table) error {
+	starts, err1 := t.Columns.Starts()
+	durations, err2 := t.Columns.Durations()
+	resources, err3 := t.Columns.Resources()
+	roots, err4 := t.Columns.Roots()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	for row := range t.Rows {
+		var s trace.Span
+		if err := t.Columns.Span(row, &s); err != nil {
+			return err
+		}
+		plain, err := t.Columns.Plain(row)
+		if err != nil {
+			return err
+		}
+		id, span := t.Columns.IDs(row)
+		if id != s.TraceID || span != s.ID || starts[row] != s.Start || durations[row] != uint64(s.Duration()) || roots[row] != s.Parent.IsZero() ||
+			t.Resources[resources[row]] != s.Resource || t.Scope != s.Scope || t.Service != s.Service() || t.Kind != s.Kind || t.Status != s.Status ||
+			!t.Wide && (t.Name != s.Name || plain && len(s.Events)+len(s.Links)+len(s.State)+len(s.StatusMessage) > 0) {
+			return fmt.Errorf("row %d of %+v is not %+v", row, t, s)
+		}
+		for k := range t.Attrs {
+			if err := sameAttr(t, k, row, s.Attrs[k]); err != nil {
+				return err
+			}
+		}
+		if t.Hidden != nil && t.Hidden[row] {
+			continue
+		}
+		r.mu.Lock()
+		r.spans = append(r.spans, s)
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tabs++
+	return nil
+}
+
+func sameAttr(t *trace.Table, k, row int, want trace.Attr) error {
+	c, err := t.Columns.Attr(k)
+	if err != nil {
+		return err
+	}
+	var v trace.Value
+	if c.Nums != nil {
+		v, err = trace.DecodeAttr(t.Attrs[k].Type, c.Nums[row], nil)
+	} else {
+		v, err = trace.DecodeAttr(t.Attrs[k].Type, 0, c.Texts.Value(c.Texts.At(row)))
+	}
+	if err != nil {
+		return err
+	}
+	if other, err := t.Columns.Value(k, row); err != nil || !other.Equal(v) || !want.Value.Equal(v) || want.Key != t.Attrs[k].Key {
+		return fmt.Errorf("attribute %d of row %d: %v, %v, %w; want %v", k, row, v, other, err, want)
+	}
+	return nil
+}
+
+// tableSpans returns the spans that tables have and on which a conjunction of sc holds, in its range.
+func tableSpans(ctx context.Context, s *Spool, sc trace.Scan) ([]trace.Span, error) {
+	var r tableReader
+	var rep trace.ScanReport
+	if err := s.Tables(ctx, sc, &rep, &r); err != nil {
+		return nil, err
+	}
+	if rep.Incomplete != "" {
+		return nil, errors.New(rep.Incomplete)
+	}
+	return inScan(r.spans, sc), nil
+}
+
+// inScan returns the spans in a scan's range on which its narrowest conjunction holds.
+func inScan(spans []trace.Span, sc trace.Scan) (out []trace.Span) {
+	for i := range spans {
+		if s := &spans[i]; sc.Range.Contains(s.Start) && trace.MatchSpan(s, narrowest(sc.Spans)) {
+			out = append(out, *s)
+		}
+	}
+	return out
+}
+
+// TestTables: the columns are those of the spans that were appended, each once, wherever they lie and however often they came.
+func TestTables(t *testing.T) {
+	s := open(t, testConfig(t))
+	m, all := newMaker(21), model{}
+	r := rand.New(rand.NewPCG(21, 21))
+	var late []trace.Span
+	for part := range 5 {
+		for range 150 {
+			spans := m.trace(6)
+			all.add(spans)
+			if r.IntN(10) == 0 { // a part comes later, in another block
+				late = append(late, spans[len(spans)/2:]...)
+				spans = spans[:len(spans)/2]
+			} else if r.IntN(10) == 0 { // or once more
+				late = append(late, spans...)
+			}
+			appendSpans(t, s, spans)
+			if part > 1 && len(late) > 0 && r.IntN(4) == 0 {
+				appendSpans(t, s, late)
+				late = nil
+			}
+		}
+		if part < 4 {
+			s.cutNow(t)
+		}
+	}
+	appendSpans(t, s, late)
+	var gone []trace.ID
+	for id := range all {
+		if gone = append(gone, id); len(gone) == 20 {
+			break
+		}
+	}
+	if _, err := s.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range gone {
+		delete(all, id)
+	}
+	for range 3 {
+		for _, sc := range scans(r) {
+			sc.Outline = false
+			var want []trace.Span
+			for _, spans := range all {
+				want = append(want, inScan(spans, sc)...)
+			}
+			got, err := tableSpans(t.Context(), s, sc)
+			if err != nil {
+				t.Fatalf("%+v: %v", sc, err)
+			}
+			if a, b := wholes(want), wholes(got); !slices.Equal(a, b) {
+				t.Fatalf("%+v: %d spans; want %d", sc, len(b), len(a))
+			}
+		}
+	}
+}
+
+// TestTablesEnd: an error of the visitor, or a context that ends, ends it.
+func TestTablesEnd(t *testing.T) {
+	s := open(t, testConfig(t))
+	m := newMaker(22)
+	for range 50 {
+		appendSpans(t, s, m.trace(6))
+	}
+	s.cutNow(t)
+	enough := errors.New("enough")
+	var rep trace.ScanReport
+	if err := s.Tables(t.Context(), trace.Scan{}, &rep, failing{enough}); !errors.Is(err, enough) {
+		t.Errorf("%v; want %v", err, enough)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Tables(ctx, trace.Scan{}, &rep, &tableReader{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v; want %v", err, context.Canceled)
+	}
+}
+
+type failing struct{ err error }
+
+func (failing) Workers() int                    { return 2 }
+func (f failing) Trace(int, *trace.Trace) error { return f.err }
+func (f failing) Table(int, *trace.Table) error { return f.err }
