@@ -28,7 +28,7 @@ type Columns interface {
 	Durations() ([]uint64, error)        // by row: ns, as Span.Duration
 	Resources() ([]uint64, error)        // by row: index into Table.Resources
 	Attr(k int) (Column, error)          // of Table.Attrs[k]
-	Roots() ([]bool, error)              // by row: the span has no parent
+	Roots() ([]bool, error)              // by row: no span is above it, nor is one missing there; see Arrange
 	Plain(row int) (bool, error)         // the span has no events, links, trace state nor status message
 	Span(row int, out *Span) error       // the whole span
 	IDs(row int) (t ID, s SpanID)        // of the row's span

@@ -89,6 +89,9 @@ func (v Value) Int() int64 { return int64(v.num) }
 // Double returns the value of a Double.
 func (v Value) Double() float64 { return math.Float64frombits(v.num) }
 
+// Bits returns the value of a Bool (0 or 1), an Int (two's complement) or a Double (IEEE 754).
+func (v Value) Bits() uint64 { return v.num }
+
 // List returns an Array's elements (with empty keys) or a Map's entries; it must not be changed.
 func (v Value) List() []Attr { return v.list }
 

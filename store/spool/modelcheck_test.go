@@ -178,7 +178,7 @@ func (r *runner) tables(seed uint64) error {
 		for id := range r.all {
 			want = append(want, inScan(r.all.spans(id), sc)...)
 		}
-		got, err := tableSpans(testContext, r.s, sc)
+		got, err := tableSpans(testContext, r.s, sc, nil)
 		if err != nil {
 			return fmt.Errorf("tables of %+v: %w", sc, err)
 		}

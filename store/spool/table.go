@@ -204,6 +204,8 @@ type layout struct {
 	owners  [][]uint32 // by shape and row: index into group.traces
 	parents [][]uint64 // by shape and row: see parentOf
 	hidden  []bool     // by trace; nil: none is
+
+	resources []*trace.Resource
 }
 
 // The parent of a row is none, or an explicit one by its number in group.parents, or the span of a row, by shape and row.
@@ -215,7 +217,10 @@ const (
 
 // layout walks the group's traces once.
 func (g *group) layout() *layout {
-	l := &layout{owners: make([][]uint32, len(g.shapes)), parents: make([][]uint64, len(g.shapes))}
+	l := &layout{owners: make([][]uint32, len(g.shapes)), parents: make([][]uint64, len(g.shapes)), resources: make([]*trace.Resource, len(g.resources))}
+	for i := range g.resources {
+		l.resources[i] = g.resources[i].decoded
+	}
 	owners, parents := make([]uint32, len(g.firsts)), make([]uint64, len(g.firsts))
 	for s, n := range g.counts {
 		l.owners[s], owners = owners[:n:n], owners[n:]
@@ -267,13 +272,10 @@ func (l *layout) table(g *group, k uint32, rows *shapeRows) *trace.Table {
 	s := &rows.shape
 	out := &trace.Table{
 		Rows: rows.n, Service: s.service, Name: s.name, Kind: s.kind, Status: s.status, Scope: g.scopes[s.scope].decoded, Wide: s.wide, Columns: c,
-		Attrs: make([]trace.TableAttr, len(s.keys)), Resources: make([]*trace.Resource, len(g.resources)),
+		Attrs: make([]trace.TableAttr, len(s.keys)), Resources: l.resources,
 	}
 	for i, key := range s.keys {
 		out.Attrs[i] = trace.TableAttr{Key: key.key, Type: key.typ}
-	}
-	for i := range g.resources {
-		out.Resources[i] = g.resources[i].decoded
 	}
 	if l.hidden != nil {
 		out.Hidden = make([]bool, rows.n)
@@ -358,10 +360,60 @@ func (c *tableColumns) Value(k, row int) (trace.Value, error) {
 
 func (c *tableColumns) Roots() ([]bool, error) {
 	out := make([]bool, len(c.parents))
-	for i, p := range c.parents {
-		out[i] = p == noParent
+	for row, p := range c.parents {
+		if p&rowParent != 0 {
+			continue
+		}
+		var parent trace.SpanID
+		if p != noParent {
+			parent = c.group.parents[p&^explicitParent]
+		}
+		out[row] = p == noParent
+		if c.doubtful(row, parent) {
+			is, err := c.arrangedRoot(row)
+			if err != nil {
+				return nil, err
+			}
+			out[row] = is
+		}
 	}
 	return out, nil
+}
+
+// doubtful reports whether the whole tree of a row's trace tells if the row is a root: it shares its ID with another span, or its parent
+// is there, and not above it.
+func (c *tableColumns) doubtful(row int, parent trace.SpanID) bool {
+	i, id := c.owners[row], c.rows.id(uint32(row))
+	first := c.group.firsts[c.group.offsets[i]:c.group.offsets[i+1]]
+	for k, s := range c.group.list[c.group.traces[i].template].shapes {
+		rows := c.group.shape(s)
+		if rows == nil {
+			continue
+		}
+		other := rows.id(first[k])
+		if !parent.IsZero() && other == parent || other == id && (s != c.shape || int(first[k]) != row) {
+			return true
+		}
+	}
+	return false
+}
+
+// arrangedRoot reports whether a row is a root in its trace's tree.
+func (c *tableColumns) arrangedRoot(row int) (bool, error) {
+	i := c.owners[row]
+	ats := c.group.ats(int(i), nil)
+	spans := make([]trace.Span, len(ats))
+	for k := range ats {
+		if err := ats[k].span(c.group.traces[i].id, &want{}, &spans[k]); err != nil {
+			return false, err
+		}
+	}
+	for _, r := range trace.Arrange(spans).Rows {
+		if r.Span >= 0 && ats[r.Span].shape == c.shape && int(ats[r.Span].row) == row {
+			return r.Parent < 0, nil
+		}
+	}
+	return false, nil
 }
 
 func (c *tableColumns) Plain(row int) (bool, error) {

@@ -1,0 +1,168 @@
+package column
+
+import (
+	"math"
+	"strings"
+
+	"github.com/clewtrace/clew/query/eval"
+	"github.com/clewtrace/clew/query/traceql"
+	"github.com/clewtrace/clew/trace"
+)
+
+// Field is a field of single spans, to be read. It is safe for concurrent use.
+type Field struct {
+	read func(eval.At) eval.Value
+	ask  question
+}
+
+// Read makes a Field; false if it is not of a span alone.
+func Read(f traceql.Field) (*Field, bool) {
+	q, ok := ask([]traceql.Field{f})
+	return &Field{eval.Fielder(f), q}, ok
+}
+
+// Values is what the rows of a table have in a field.
+type Values struct {
+	Index []int32 // by row: which value of List; nil: all rows have the first. -1: the row was not asked for
+	List  []eval.Value
+}
+
+// At returns the value's number of a row.
+func (v *Values) At(row int) int {
+	if v.Index == nil {
+		return 0
+	}
+	return int(v.Index[row])
+}
+
+// Values reads a field of some rows of a table. Equal values may be in the list more than once. They stay valid.
+func (f *Field) Values(t *trace.Table, rows Rows) (v Values, err error) {
+	var p probe
+	if err := p.begin(t, &f.ask); err != nil {
+		return v, err
+	}
+	if p.fixed() {
+		v.List = []eval.Value{f.of(&p)}
+		return v, nil
+	}
+	v.Index = make([]int32, t.Rows)
+	if s := p.few(); s != nil {
+		return f.few(&p, s, v, rows)
+	}
+	d := dictionary{texts: map[string]int32{}, numbers: map[number]int32{}}
+	for row := range v.Index {
+		v.Index[row] = -1
+		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
+			continue
+		}
+		if err := p.row(row); err != nil {
+			return v, err
+		}
+		v.Index[row] = d.find(f.read(eval.At{Span: &p.span}))
+	}
+	v.List = d.list
+	return v, nil
+}
+
+// few reads the values of a source that has few.
+func (f *Field) few(p *probe, s *source, v Values, rows Rows) (Values, error) {
+	known := make([]int32, s.few) // numbers in v.List + 1
+	for row := range v.Index {
+		if v.Index[row] = -1; !rows.Has(row) {
+			continue
+		}
+		k := s.at(row)
+		if known[k] == 0 {
+			if err := s.set(k); err != nil {
+				return v, err
+			}
+			v.List = append(v.List, f.of(p))
+			known[k] = int32(len(v.List))
+		}
+		v.Index[row] = known[k] - 1
+	}
+	return v, nil
+}
+
+// of reads the field of a probe, to be kept.
+func (f *Field) of(p *probe) eval.Value { return kept(f.read(eval.At{Span: &p.span})) }
+
+// kept returns a value that does not share the memory of a table.
+func kept(v eval.Value) eval.Value {
+	if v.Value.Type() == trace.TypeString {
+		v.Value = trace.String(strings.Clone(v.Value.Str()))
+	}
+	return v
+}
+
+// dictionary numbers values.
+type dictionary struct {
+	list    []eval.Value
+	texts   map[string]int32 // of strings by what they are, of others by their key
+	numbers map[number]int32
+}
+
+type number struct {
+	typ  traceql.Type
+	bits uint64
+}
+
+// find returns the number of a value, adding it if it is new.
+func (d *dictionary) find(v eval.Value) int32 {
+	switch v.Value.Type() {
+	case trace.TypeString:
+		return d.text(v, v.Value.Str())
+	case trace.TypeBool, trace.TypeInt, trace.TypeDouble:
+		n := number{v.Type, v.Value.Bits()}
+		i, ok := d.numbers[n]
+		if !ok {
+			i = d.add(v)
+			d.numbers[n] = i
+		}
+		return i
+	}
+	return d.text(v, "\x00"+v.Key())
+}
+
+func (d *dictionary) text(v eval.Value, key string) int32 {
+	i, ok := d.texts[key]
+	if !ok {
+		i = d.add(kept(v))
+		d.texts[strings.Clone(key)] = i
+	}
+	return i
+}
+
+func (d *dictionary) add(v eval.Value) int32 {
+	d.list = append(d.list, v)
+	return int32(len(d.list) - 1)
+}
+
+// Numbers reads a field of some rows of a table as numbers, as eval.Value.Float; NaN where there is none.
+func (f *Field) Numbers(t *trace.Table, rows Rows) ([]float64, error) {
+	var p probe
+	if err := p.begin(t, &f.ask); err != nil {
+		return nil, err
+	}
+	out := make([]float64, t.Rows)
+	if len(f.ask.fields) == 1 && f.ask.fields[0].Intrinsic == traceql.SpanDuration {
+		durations, err := t.Columns.Durations()
+		for row, d := range durations {
+			out[row] = float64(d)
+		}
+		return out, err
+	}
+	for row := range out {
+		out[row] = math.NaN()
+		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
+			continue
+		}
+		if err := p.row(row); err != nil {
+			return nil, err
+		}
+		if x, ok := f.read(eval.At{Span: &p.span}).Float(); ok {
+			out[row] = x
+		}
+	}
+	return out, nil
+}
