@@ -11,7 +11,7 @@ type Table struct {
 	Scope     *Scope
 	Wide      bool        // names and attributes differ from row to row: Columns.Span has them
 	Attrs     []TableAttr // of a table that is not Wide: each row has each of them, in this order
-	Resources []*Resource // of the table's rows and others; see Columns.Resources
+	Resources []*Resource // of the table's rows and others; see ResourceColumn
 	Hidden    []bool      // by row: not to be looked at; nil: no row is hidden
 	Columns   Columns
 }
@@ -22,17 +22,25 @@ type TableAttr struct {
 	Type ValueType
 }
 
+// NumberColumn is a column of a Table that has a number for each row.
+type NumberColumn uint8
+
+// The number columns.
+const (
+	StartColumn    NumberColumn = iota // Unix ns
+	DurationColumn                     // ns, as Span.Duration
+	ResourceColumn                     // index into Table.Resources
+	RootColumn                         // 1: no span is above it, nor is one missing there, see Arrange; 0: it is no root
+	PlainColumn                        // 1: the span has no events, links, trace state nor status message; 0: it may have
+)
+
 // Columns reads the columns of a Table, each when it is first asked for. An error is of kind Corrupt: the table cannot be read.
 type Columns interface {
-	Starts() ([]uint64, error)           // by row: Unix ns
-	Durations() ([]uint64, error)        // by row: ns, as Span.Duration
-	Resources() ([]uint64, error)        // by row: index into Table.Resources
-	Attr(k int) (Column, error)          // of Table.Attrs[k]
-	Roots() ([]bool, error)              // by row: no span is above it, nor is one missing there; see Arrange
-	Plain(row int) (bool, error)         // the span has no events, links, trace state nor status message
-	Span(row int, out *Span) error       // the whole span
-	IDs(row int) (t ID, s SpanID)        // of the row's span
-	Value(k, row int) (v Value, e error) // of Table.Attrs[k]
+	Numbers(c NumberColumn) ([]uint64, error)
+	Attr(k int) (Column, error)      // of Table.Attrs[k]
+	Value(k, row int) (Value, error) // of Table.Attrs[k]
+	Span(row int, out *Span) error   // the whole span
+	IDs(row int) (trace ID, span SpanID)
 }
 
 // Column is an attribute's values.

@@ -16,37 +16,23 @@ import (
 // spans is columns of spans that have their shape in common.
 type spans []trace.Span
 
-func (s spans) Starts() (out []uint64, _ error) {
-	for i := range s {
-		out = append(out, s[i].Start)
+func (s spans) Numbers(c trace.NumberColumn) (out []uint64, _ error) {
+	is := func(yes bool) uint64 {
+		if yes {
+			return 1
+		}
+		return 0
 	}
-	return out, nil
-}
-
-func (s spans) Durations() (out []uint64, _ error) {
 	for i := range s {
-		out = append(out, uint64(s[i].Duration()))
-	}
-	return out, nil
-}
-
-func (s spans) Resources() (out []uint64, _ error) {
-	for i := range s {
-		out = append(out, uint64(slices.Index(resources, s[i].Resource)))
-	}
-	return out, nil
-}
-
-func (s spans) Roots() (out []bool, _ error) {
-	for i := range s {
-		out = append(out, s[i].Parent.IsZero())
+		out = append(out, [...]uint64{
+			trace.StartColumn: s[i].Start, trace.DurationColumn: uint64(s[i].Duration()), trace.ResourceColumn: uint64(slices.Index(resources, s[i].Resource)),
+			trace.RootColumn: is(s[i].Parent.IsZero()), trace.PlainColumn: is(len(s[i].Events) == 0 && s[i].StatusMessage == ""),
+		}[c])
 	}
 	return out, nil
 }
 
 func (s spans) IDs(row int) (trace.ID, trace.SpanID) { return s[row].TraceID, s[row].ID }
-
-func (s spans) Plain(row int) (bool, error) { return len(s[row].Events) == 0 && s[row].StatusMessage == "", nil }
 
 func (s spans) Span(row int, out *trace.Span) error {
 	*out = s[row]

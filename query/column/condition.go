@@ -83,7 +83,11 @@ func (c *Condition) Select(t *trace.Table) (Rows, error) {
 		return c.both(t)
 	}
 	if c.atom == nil {
-		is, err := t.Columns.Roots()
+		roots, err := t.Columns.Numbers(trace.RootColumn)
+		is := make([]bool, len(roots))
+		for row, root := range roots {
+			is[row] = root == 1
+		}
 		return Rows{Is: is}, err
 	}
 	return c.decide(t)

@@ -36,6 +36,7 @@ type probe struct {
 	shared  trace.Span // what is in span of all rows
 	whole   bool       // all of the row is needed
 	rest    bool       // all of rows is needed that are not plain
+	plain   []uint64   // trace.PlainColumn, if rest is set
 	sources []source
 }
 
@@ -52,6 +53,13 @@ func (p *probe) begin(t *trace.Table, q *question) error {
 	p.span = trace.Span{Name: t.Name, Kind: t.Kind, Status: t.Status, Scope: t.Scope, Resource: noResource, Attrs: p.span.Attrs[:0]}
 	if p.whole {
 		return nil
+	}
+	if p.rest {
+		plain, err := t.Columns.Numbers(trace.PlainColumn)
+		if err != nil {
+			return err
+		}
+		p.plain = plain
 	}
 	resource := false
 	for _, f := range q.fields {
@@ -91,11 +99,7 @@ func readsColumns(q *question) bool {
 // row makes the probe one of a row.
 func (p *probe) row(row int) error {
 	if p.rest && !p.whole {
-		plain, err := p.table.Columns.Plain(row)
-		if err != nil {
-			return err
-		}
-		if !plain {
+		if p.plain[row] == 0 {
 			return p.table.Columns.Span(row, &p.span)
 		}
 		p.span = p.shared
@@ -183,7 +187,7 @@ func (p *probe) texts(t trace.Texts, set func(trace.Value)) {
 }
 
 func (p *probe) resource() error {
-	index, err := p.table.Columns.Resources()
+	index, err := p.table.Columns.Numbers(trace.ResourceColumn)
 	if err != nil {
 		return err
 	}
@@ -201,7 +205,7 @@ func (p *probe) resource() error {
 func (p *probe) intrinsic(i traceql.Intrinsic) error {
 	switch i {
 	case traceql.SpanDuration:
-		durations, err := p.table.Columns.Durations()
+		durations, err := p.table.Columns.Numbers(trace.DurationColumn)
 		if err != nil {
 			return err
 		}

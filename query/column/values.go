@@ -146,7 +146,7 @@ func (f *Field) Numbers(t *trace.Table, rows Rows) ([]float64, error) {
 	}
 	out := make([]float64, t.Rows)
 	if len(f.ask.fields) == 1 && f.ask.fields[0].Intrinsic == traceql.SpanDuration {
-		durations, err := t.Columns.Durations()
+		durations, err := t.Columns.Numbers(trace.DurationColumn)
 		for row, d := range durations {
 			out[row] = float64(d)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -297,10 +298,26 @@ type tableColumns struct {
 	lengths []uint64
 }
 
-func (c *tableColumns) load(col *column) error { return c.group.reader.z.load(col, c.rows.n) }
+func (c *tableColumns) load(col *pack.Column) error { return c.group.reader.z.Load(col, c.rows.n) }
 
-// Starts adds the traces' starts to those in the column.
-func (c *tableColumns) Starts() ([]uint64, error) {
+// Numbers returns one of the columns of numbers.
+func (c *tableColumns) Numbers(n trace.NumberColumn) ([]uint64, error) {
+	switch n {
+	case trace.StartColumn:
+		return c.absolute()
+	case trace.DurationColumn:
+		return c.durations()
+	case trace.ResourceColumn:
+		err := c.group.rows.loadResource(c.rows)
+		return c.rows.resource.Nums, err
+	case trace.RootColumn:
+		return c.roots()
+	}
+	return c.plain()
+}
+
+// absolute adds the traces' starts to those in the column.
+func (c *tableColumns) absolute() ([]uint64, error) {
 	if c.starts != nil {
 		return c.starts, nil
 	}
@@ -309,20 +326,20 @@ func (c *tableColumns) Starts() ([]uint64, error) {
 	}
 	c.starts = make([]uint64, c.rows.n)
 	for i, owner := range c.owners {
-		c.starts[i] = c.group.traces[owner].start + c.rows.start.nums[i]
+		c.starts[i] = c.group.traces[owner].start + c.rows.start.Nums[i]
 	}
 	return c.starts, nil
 }
 
-// Durations leaves out what Span.Duration leaves out.
-func (c *tableColumns) Durations() ([]uint64, error) {
+// durations leaves out what Span.Duration leaves out.
+func (c *tableColumns) durations() ([]uint64, error) {
 	if c.lengths != nil {
 		return c.lengths, nil
 	}
 	if err := c.load(&c.rows.duration); err != nil {
 		return nil, err
 	}
-	c.lengths = c.rows.duration.nums
+	c.lengths = c.rows.duration.Nums
 	if slices.ContainsFunc(c.lengths, func(d uint64) bool { return int64(d) < 0 }) {
 		c.lengths = slices.Clone(c.lengths)
 		for i, d := range c.lengths {
@@ -332,34 +349,27 @@ func (c *tableColumns) Durations() ([]uint64, error) {
 	return c.lengths, nil
 }
 
-func (c *tableColumns) Resources() ([]uint64, error) {
-	if err := c.group.rows.loadResource(c.rows); err != nil {
-		return nil, err
-	}
-	return c.rows.resource.nums, nil
-}
-
 func (c *tableColumns) Attr(k int) (trace.Column, error) {
 	col := &c.rows.attrs[k]
 	if err := c.load(col); err != nil {
 		return trace.Column{}, err
 	}
 	if isNumber(c.rows.keys[k].typ) {
-		return trace.Column{Nums: col.nums}, nil
+		return trace.Column{Nums: col.Nums}, nil
 	}
-	t := trace.Texts{Data: col.data, Ends: col.ends, Index: col.index}
-	if col.form == same {
+	t := trace.Texts{Data: col.Data, Ends: col.Ends, Index: col.Index}
+	if col.Form == pack.Same {
 		t.Ends = nil
 	}
 	return trace.Column{Texts: t}, nil
 }
 
 func (c *tableColumns) Value(k, row int) (trace.Value, error) {
-	return c.rows.attr(c.group.reader.z, k, row)
+	return c.rows.attr(c.group.rows.z, k, row)
 }
 
-func (c *tableColumns) Roots() ([]bool, error) {
-	out := make([]bool, len(c.parents))
+func (c *tableColumns) roots() ([]uint64, error) {
+	out := make([]uint64, len(c.parents))
 	for row, p := range c.parents {
 		if p&rowParent != 0 {
 			continue
@@ -368,13 +378,15 @@ func (c *tableColumns) Roots() ([]bool, error) {
 		if p != noParent {
 			parent = c.group.parents[p&^explicitParent]
 		}
-		out[row] = p == noParent
+		is := p == noParent
 		if c.doubtful(row, parent) {
-			is, err := c.arrangedRoot(row)
-			if err != nil {
+			var err error
+			if is, err = c.arrangedRoot(row); err != nil {
 				return nil, err
 			}
-			out[row] = is
+		}
+		if is {
+			out[row] = 1
 		}
 	}
 	return out, nil
@@ -416,11 +428,17 @@ func (c *tableColumns) arrangedRoot(row int) (bool, error) {
 	return false, nil
 }
 
-func (c *tableColumns) Plain(row int) (bool, error) {
+func (c *tableColumns) plain() ([]uint64, error) {
 	if err := c.load(&c.rows.rest); err != nil {
-		return false, err
+		return nil, err
 	}
-	return len(c.rows.rest.bytes(row)) == 0, nil
+	out := make([]uint64, c.rows.n)
+	for row := range out {
+		if len(c.rows.rest.Bytes(row)) == 0 {
+			out[row] = 1
+		}
+	}
+	return out, nil
 }
 
 func (c *tableColumns) IDs(row int) (trace.ID, trace.SpanID) {
@@ -428,7 +446,7 @@ func (c *tableColumns) IDs(row int) (trace.ID, trace.SpanID) {
 }
 
 func (c *tableColumns) Span(row int, out *trace.Span) error {
-	starts, err := c.Starts()
+	starts, err := c.absolute()
 	if err != nil {
 		return err
 	}

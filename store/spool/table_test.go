@@ -29,11 +29,12 @@ func (r *tableReader) Trace(_ int, t *trace.Trace) error {
 }
 
 func (r *tableReader) Table(_ int, t *trace.Table) error {
-	starts, err1 := t.Columns.Starts()
-	durations, err2 := t.Columns.Durations()
-	resources, err3 := t.Columns.Resources()
-	roots, err4 := t.Columns.Roots()
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	starts, err1 := t.Columns.Numbers(trace.StartColumn)
+	durations, err2 := t.Columns.Numbers(trace.DurationColumn)
+	resources, err3 := t.Columns.Numbers(trace.ResourceColumn)
+	roots, err4 := t.Columns.Numbers(trace.RootColumn)
+	plain, err5 := t.Columns.Numbers(trace.PlainColumn)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	for row := range t.Rows {
@@ -41,14 +42,10 @@ func (r *tableReader) Table(_ int, t *trace.Table) error {
 		if err := t.Columns.Span(row, &s); err != nil {
 			return err
 		}
-		plain, err := t.Columns.Plain(row)
-		if err != nil {
-			return err
-		}
 		id, span := t.Columns.IDs(row)
-		if id != s.TraceID || span != s.ID || starts[row] != s.Start || durations[row] != uint64(s.Duration()) || r.roots != nil && (t.Hidden == nil || !t.Hidden[row]) && roots[row] != r.roots[rootKey(&s)] ||
+		if id != s.TraceID || span != s.ID || starts[row] != s.Start || durations[row] != uint64(s.Duration()) || r.roots != nil && (t.Hidden == nil || !t.Hidden[row]) && (roots[row] == 1) != r.roots[rootKey(&s)] ||
 			t.Resources[resources[row]] != s.Resource || t.Scope != s.Scope || t.Service != s.Service() || t.Kind != s.Kind || t.Status != s.Status ||
-			!t.Wide && (t.Name != s.Name || plain && len(s.Events)+len(s.Links)+len(s.State)+len(s.StatusMessage) > 0) {
+			!t.Wide && (t.Name != s.Name || plain[row] == 1 && len(s.Events)+len(s.Links)+len(s.State)+len(s.StatusMessage) > 0) {
 			return fmt.Errorf("row %d of %+v is not %+v", row, t, s)
 		}
 		for k := range t.Attrs {
