@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/clewtrace/clew/trace"
 	wire "github.com/clewtrace/clew/wire/tempo"
@@ -45,6 +46,19 @@ func (p *params) number(name, what string) uint32 {
 
 func (p *params) seconds(name string) uint32 { return p.number(name, "a time in whole Unix seconds") }
 func (p *params) count(name string) uint32   { return p.number(name, "a number from 0 on") }
+
+// duration reads a duration in Go's form; 0 if it is not given.
+func (p *params) duration(name string) time.Duration {
+	v := p.form.Get(name)
+	if v == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		p.fail("invalid %s: %.60q is not a duration such as 1.2s or 100ms", name, v)
+	}
+	return d
+}
 
 // rangeOf returns the range of two Unix times in seconds, of which 0 is none.
 func rangeOf(start, end uint32) (trace.Range, error) {

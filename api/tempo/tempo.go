@@ -39,6 +39,7 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build st
 		{"GET /api/status/buildinfo", "buildinfo", a.buildInfo},
 		{"GET /api/traces/{id}", "trace", a.traceV1},
 		{"GET /api/v2/traces/{id}", "trace", a.traceV2},
+		{"GET /api/search", "search", handler(searchRequest, a.search)},
 		{"GET /api/search/tags", "tags", handler(tagsRequest, a.tagsV1)},
 		{"GET /api/v2/search/tags", "tags", handler(tagsRequest, a.tagsV2)},
 		{"GET /api/search/tag/{path...}", "tag_values", handler(valuesRequest, a.valuesV1)},
@@ -52,6 +53,7 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build st
 		mux.Handle(c.pattern, h)
 	}
 	for name, call := range map[string]api.Call{
+		"Search":            a.searchStream,
 		"SearchTags":        called[wire.TagsRequest](a.tagsV1),
 		"SearchTagsV2":      called[wire.TagsRequest](a.tagsV2),
 		"SearchTagValues":   called[wire.ValuesRequest](a.valuesV1),
@@ -89,11 +91,30 @@ func handler[Q any](parse func(r *http.Request) (Q, error), ask func(ctx context
 		if err != nil {
 			return api.Answer{}, err
 		}
-		if wantsProto(r) {
-			return api.Answer{Raw: m.AppendProto(nil), ContentType: protobuf}, nil
+		out := api.Answer{}
+		if why := incomplete(m); why != "" {
+			out.Header = map[string]string{"X-Clew-Incomplete": why}
 		}
-		return api.Answer{Raw: m.AppendJSON(nil)}, nil
+		if wantsProto(r) {
+			out.Raw, out.ContentType = m.AppendProto(nil), protobuf
+		} else {
+			out.Raw = m.AppendJSON(nil)
+		}
+		return out, nil
 	}
+}
+
+// incomplete returns why an answer has not all that there is, if so.
+func incomplete(m message) string {
+	switch m := m.(type) {
+	case *wire.Search:
+		return m.Incomplete
+	case *wire.Range:
+		return m.Partial
+	case *wire.Instant:
+		return m.Partial
+	}
+	return ""
 }
 
 // called answers over gRPC, with one message.

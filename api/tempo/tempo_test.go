@@ -22,6 +22,7 @@ import (
 	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/store/spool"
 	"github.com/clewtrace/clew/trace"
 )
@@ -274,6 +275,20 @@ func valuesOf(t testing.TB, at, name string) []value {
 	return got.TagValues
 }
 
+// TestIntrinsics holds that all that are listed can be asked for.
+func TestIntrinsics(t *testing.T) {
+	for _, name := range intrinsics {
+		if f, err := parseField(name); err != nil || f.Intrinsic == traceql.NoIntrinsic {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+	}
+	for _, name := range traceql.Intrinsics() {
+		if !slices.Contains(intrinsics, name) {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	extra := testkit.Sample()[:1]
 	extra[0].TraceID[0], extra[0].Attrs = 1, []trace.Attr{{Key: "a/b c", Value: trace.String("slashed")}, {Key: "long", Value: trace.String(strings.Repeat("x", 500))}}
@@ -287,9 +302,24 @@ func TestValues(t *testing.T) {
 	services := []value{{"string", "shop/web"}, {"string", "stock"}, {"string", "unknown_service"}}
 	for name, want := range map[string][]value{
 		"resource.service.name/values?tag=resource.service.name&limit=5000": services, // as Grafana asks
-		".service.name/values":              services,
-		"rootServiceName/values":            services,
-		"trace:rootService/values?limit=1":  services[:1],
+		".service.name/values":         services,
+		"rootServiceName/values":       services[:1],
+		".service.name/values?limit=1": services[:1],
+		"event.exception.type/values":  {{"string", "IOError"}},
+		"event:name/values":            {{"string", "cache miss"}},
+		"link.why/values":              {{"string", "batch"}},
+		"statusMessage/values":         {{"string", "no stock"}},
+		"trace:rootName/values":        {{"string", "GET /warenkörbe/{id}"}},
+		"instrumentation:name/values":  {{"string", "shoplib"}},
+		"span:id/values":               {},
+		// with a condition, also with one that is not yet finished
+		"resource.host.name/values?q=%7Bresource.service.name=%22stock%22%7D":                         {{"string", "h2"}},
+		"resource.host.name/values?q=%7B%20kind%20=%20client%20%7D":                                   {{"string", "h1"}},
+		"resource.host.name/values?q=%7B%20kind%20=%20client%20%26%26%20resource.host.name%20=%20%7D": {{"string", "h1"}},
+		"resource.host.name/values?q=%7B%20resource.host.name%20=":                                    {{"string", "h1"}, {"string", "h2"}},
+		"resource.service.name/values?q=%7B%20status=error%20%26%26%20true%20%7D":                     services[:2],
+		"span:name/values?q=%7B%20nestedSetParent%3C0%20%26%26%20true%20%7D%20%7C%20rate()":           {{"string", "GET /warenkörbe/{id}"}, {"string", ""}},
+		"span:name/values?q=%7B%20kind=spam%20%7D&limit=1":                                            {{"string", ""}},
 		"span.service.name/values":          {},
 		"span.http.status_code/values":      {{"int", "200"}},
 		".yes/values":                       {{"bool", "true"}},
@@ -322,13 +352,13 @@ func TestValues(t *testing.T) {
 	}
 	for name, want := range map[string][]string{
 		"service.name": {"shop/web", "stock", "unknown_service"}, "status.code": {"error", "ok", "unset"}, "host.name": {"h1", "h2"}, "resource.host.name": {"h1", "h2"}, "http.status_code": {"200"},
-		"root.service.name": {"shop/web", "stock", "unknown_service"}, "nothing.here": {},
+		"root.service.name": {"shop/web"}, "nothing.here": {},
 	} {
 		if strictly(t, get(t, at, "/api/search/tag/"+name+"/values", ""), &v1); !slices.Equal(v1.TagValues, want) {
 			t.Errorf("v1 %s: %v; want %v", name, v1.TagValues, want)
 		}
 	}
-	for name, want := range map[string]string{"service": `invalid tag name: "service" is neither`, "spam.x": `has the scope "spam"`, "span.": "invalid tag name"} {
+	for name, want := range map[string]string{"service": `invalid tag name: "service" is neither`, "spam.x": "invalid tag name", "span.": "invalid tag name", "a,.b": "invalid tag name", "a)%20|%20by(.b": "invalid tag name"} {
 		if got := get(t, at, "/api/v2/search/tag/"+name+"/values", ""); got.status != 400 || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %+v", name, got)
 		}

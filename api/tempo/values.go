@@ -6,13 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/query/eval"
+	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/trace"
 	wire "github.com/clewtrace/clew/wire/tempo"
 )
 
-// valuesV2 answers with the values of an attribute that TraceQL names, with their types: those that most spans have first.
+// valuesV2 answers with the values of a field that TraceQL names, with their types: those that most spans have first.
 func (a *API) valuesV2(ctx context.Context, q wire.ValuesRequest) (message, error) {
-	f, err := parseName(q.Name)
+	f, err := parseField(q.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -25,19 +28,11 @@ func (a *API) valuesV2(ctx context.Context, q wire.ValuesRequest) (message, erro
 
 // valuesV1 answers with values as texts, sorted, of an attribute that has no scope in its name; the names of some intrinsics are older than TraceQL.
 func (a *API) valuesV1(ctx context.Context, q wire.ValuesRequest) (message, error) {
-	f := attribute{key: q.Name}
-	switch q.Name {
-	case "name", "kind", "status":
-		f.intrinsic = q.Name
-	case "root.name":
-		f.intrinsic = "rootName"
-	case "root.service.name":
-		f.intrinsic = "rootServiceName"
-	case "status.code":
-		f.intrinsic = "status"
-	default:
-		if named, err := parseName(q.Name); err == nil {
-			f = named
+	f, ok := olderNames[q.Name]
+	if !ok {
+		var err error
+		if f, err = parseField(q.Name); err != nil {
+			f = traceql.Field{Key: q.Name}
 		}
 	}
 	values, err := a.values(ctx, f, q)
@@ -53,164 +48,217 @@ func (a *API) valuesV1(ctx context.Context, q wire.ValuesRequest) (message, erro
 	return out, nil
 }
 
-// attribute is what a name means: an intrinsic, or an attribute of a scope.
-type attribute struct {
-	intrinsic string
-	scope     trace.AttrScope // ScopeAny: of the span or its resource
-	key       string
+// olderNames are what tags are called that are no attributes.
+var olderNames = map[string]traceql.Field{
+	"name": ofIntrinsic(traceql.SpanName), "root.name": ofIntrinsic(traceql.TraceRootName), "root.service.name": ofIntrinsic(traceql.TraceRootService), "status.code": ofIntrinsic(traceql.SpanStatus),
 }
 
-// parseName reads a name as TraceQL has them: an intrinsic, .key, or scope.key, in which the key or parts of it may be quoted.
-func parseName(s string) (attribute, error) {
-	if slices.Contains(intrinsics, s) {
-		return attribute{intrinsic: s}, nil
-	}
-	scope, key, ok := strings.Cut(s, ".")
-	if !ok || key == "" {
-		return attribute{}, trace.Errorf(trace.Invalid, "invalid tag name: %.80q is neither an intrinsic nor an attribute such as .http.route or resource.service.name", s)
-	}
-	f := attribute{key: unquote(key)}
-	switch scope {
-	case "":
-	case "event", "link":
-		f.scope = noScope
-	default:
-		i := slices.IndexFunc([]trace.AttrScope{trace.ScopeSpan, trace.ScopeResource, trace.ScopeInstrumentation}, func(at trace.AttrScope) bool { return at.String() == scope })
-		if i < 0 {
-			return attribute{}, trace.Errorf(trace.Invalid, "invalid tag name: %.80q has the scope %.40q; want span, resource, event, link, instrumentation, or nothing before the first dot", s, scope)
+func ofIntrinsic(i traceql.Intrinsic) traceql.Field {
+	return traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: i}
+}
+
+// parseField reads the name of a field as it is in a query, or with a key that would be in quotes there.
+func parseField(name string) (traceql.Field, error) {
+	scope, key, dot := strings.Cut(name, ".")
+	quoted := scope + `."` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(key) + `"`
+	for _, name := range []string{name, quoted} {
+		q, err := traceql.Parse("{ } | select(" + name + ")")
+		if err != nil || key == "" && dot {
+			continue
 		}
-		f.scope = trace.ScopeSpan + trace.AttrScope(i)
-	}
-	return f, nil
-}
-
-// unquote takes the quotes away that TraceQL allows around parts of a key, and the backslashes in them.
-func unquote(key string) string {
-	var b strings.Builder
-	quoted := false
-	for i := 0; i < len(key); i++ {
-		switch c := key[i]; {
-		case c == '"':
-			quoted = !quoted
-		case c == '\\' && quoted && i+1 < len(key):
-			i++
-			b.WriteByte(key[i])
-		default:
-			b.WriteByte(c)
+		if s, ok := q.Search.Stages[len(q.Search.Stages)-1].(*traceql.Select); ok && len(q.Search.Stages) == 2 && len(s.Fields) == 1 {
+			return s.Fields[0].Field, nil
 		}
 	}
-	return b.String()
+	return traceql.Field{}, trace.Errorf(trace.Invalid, "invalid tag name: %.80q is neither an intrinsic nor an attribute such as .http.route, resource.service.name or event.exception.type", name)
 }
 
-// values returns the values of an attribute.
-func (a *API) values(ctx context.Context, f attribute, q wire.ValuesRequest) ([]wire.Value, error) {
+// filterOf returns the condition that values are to be of. Who is still typing has not written all of it: what can be read counts.
+func filterOf(text string) traceql.Expr {
+	if cond, err := traceql.ParseFilter(text); err == nil {
+		return cond
+	}
+	if q, err := traceql.Parse(text); err == nil && q.Search != nil {
+		if f, ok := q.Search.Stages[0].(*traceql.Filter); ok {
+			return f.Cond
+		}
+		return nil
+	}
+	var whole []string
+	text = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(text), "{"), "}")
+	for part := range strings.SplitSeq(text, "&&") {
+		if cond, err := traceql.ParseFilter(part); err == nil && cond != nil {
+			whole = append(whole, "("+part+")")
+		}
+	}
+	cond, err := traceql.ParseFilter(strings.Join(whole, " && "))
+	if err != nil {
+		return nil
+	}
+	return cond
+}
+
+// serviceOf returns the service that a condition is about, if it is about nothing else: statistics are kept for each.
+func serviceOf(cond traceql.Expr) (name string, ok bool) {
+	b, ok := cond.(*traceql.Binary)
+	if !ok || b.Op != traceql.OpEqual {
+		return "", false
+	}
+	f, isField := b.X.(*traceql.FieldRef)
+	c, isConst := b.Y.(*traceql.Const)
+	if !isField || !isConst || f.Field != (traceql.Field{Scope: traceql.ScopeResource, Key: "service.name"}) {
+		return "", false
+	}
+	return c.Value.Str(), c.Value.Type() == trace.TypeString && c.Value.Str() != ""
+}
+
+// counts is where statistics count a scope's attributes.
+var counts = map[traceql.Scope]trace.AttrScope{
+	traceql.ScopeAny: trace.ScopeAny, traceql.ScopeSpan: trace.ScopeSpan, traceql.ScopeResource: trace.ScopeResource, traceql.ScopeInstrumentation: trace.ScopeInstrumentation,
+}
+
+// values returns the values of a field: from statistics if those have them, else from the newest spans.
+func (a *API) values(ctx context.Context, f traceql.Field, q wire.ValuesRequest) (out []wire.Value, err error) {
 	r, err := rangeOf(q.Start, q.End)
 	if err != nil {
 		return nil, err
 	}
-	var out []wire.Value
+	cond := filterOf(q.Query)
+	service, ofService := serviceOf(cond)
+	scope, counted := counts[f.Scope]
 	switch {
-	case f.intrinsic == "rootServiceName" || f.intrinsic == "trace:rootService" || f.intrinsic == "" && f.key == "service.name" && f.scope != trace.ScopeSpan:
-		services, err := a.engine.Services(ctx)
-		if err != nil {
-			return nil, err
+	case f.Type() == traceql.TypeStatus || f.Type() == traceql.TypeKind:
+		out = keywords(f.Type())
+	case f.Type() == traceql.TypeDuration || f.Type() == traceql.TypeInt || isID(f.Intrinsic): // of which no list is of use
+	case cond == nil && !f.Parent && (f.Intrinsic == traceql.SpanName || f.Key == "service.name" && scope != trace.ScopeSpan && counted):
+		out, err = a.all(ctx, f)
+	case counted && !f.Parent && (cond == nil || ofService):
+		var stats *trace.AttrStats
+		if stats, err = a.engine.Attributes(ctx, trace.AttrQuery{Scope: scope, Key: f.Key, Service: service, Range: r}); err == nil {
+			out = inStatistics(stats, scope)
 		}
-		for _, name := range services {
-			out = append(out, wire.Value{Type: "string", Text: name})
-		}
-	case f.intrinsic != "":
-		if out, err = a.ofIntrinsic(ctx, f.intrinsic); err != nil {
-			return nil, err
-		}
-	case f.scope == noScope: // there are no statistics of them
 	default:
-		stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Scope: f.scope, Key: f.key, Range: r})
-		if err != nil {
-			return nil, err
-		}
-		out = counted(stats, f.scope)
+		out, err = a.newest(ctx, f, cond, r)
 	}
 	if q.Limit > 0 && len(out) > int(q.Limit) {
 		out = out[:q.Limit]
 	}
-	return out, nil
+	return out, err
 }
 
-// ofIntrinsic returns the values of an intrinsic that has a list of them. Durations, IDs and the like have none.
-func (a *API) ofIntrinsic(ctx context.Context, name string) (out []wire.Value, err error) {
-	switch strings.TrimPrefix(strings.TrimPrefix(name, "span:"), "trace:") {
-	case "status":
+func isID(i traceql.Intrinsic) bool {
+	return slices.Contains([]traceql.Intrinsic{traceql.SpanID, traceql.SpanParentID, traceql.TraceID, traceql.LinkTraceID, traceql.LinkSpanID}, i)
+}
+
+// keywords returns all statuses, or all kinds.
+func keywords(t traceql.Type) (out []wire.Value) {
+	if t == traceql.TypeStatus {
 		for _, s := range []trace.StatusCode{trace.StatusError, trace.StatusOK, trace.StatusUnset} {
 			out = append(out, wire.Value{Type: "keyword", Text: s.String()})
 		}
-	case "kind":
-		for k := trace.KindUnspecified; k <= trace.KindConsumer; k++ {
-			out = append(out, wire.Value{Type: "keyword", Text: k.String()})
-		}
-	case "name", "rootName":
+		return out
+	}
+	for k := trace.KindUnspecified; k <= trace.KindConsumer; k++ {
+		out = append(out, wire.Value{Type: "keyword", Text: k.String()})
+	}
+	return out
+}
+
+// all returns the names of all spans, or of all services.
+func (a *API) all(ctx context.Context, f traceql.Field) (out []wire.Value, err error) {
+	var names []string
+	if f.Intrinsic == traceql.SpanName {
 		ops, err := a.engine.Operations(ctx, "")
 		if err != nil {
 			return nil, err
 		}
 		for _, op := range ops {
-			if len(out) == 0 || out[len(out)-1].Text != op.Name {
-				out = append(out, wire.Value{Type: "string", Text: op.Name})
-			}
+			names = append(names, op.Name)
 		}
+	} else if names, err = a.engine.Services(ctx); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Compact(names) {
+		out = append(out, wire.Value{Type: "string", Text: name})
 	}
 	return out, nil
 }
 
-// counted returns the values that statistics have, most frequent first. Texts of which only the beginning is kept are left out: nothing has them.
-func counted(stats *trace.AttrStats, scope trace.AttrScope) (out []wire.Value) {
-	type count struct {
-		wire.Value
-		spans uint64
+// Values that no statistics have are looked for in so many traces, and in so many spans of each.
+const (
+	valueTraces = 1000
+	valueSpans  = 100
+)
+
+// newest returns the values that a field has in the newest traces, on spans that a condition holds on.
+func (a *API) newest(ctx context.Context, f traceql.Field, cond traceql.Expr, r trace.Range) ([]wire.Value, error) {
+	filter := f.String() + " != nil"
+	if cond != nil {
+		filter = "(" + cond.String() + ") && " + filter
 	}
-	var all []count
-	add := func(v trace.Value, spans uint64) {
-		if t := typeOf(v); t != "" {
-			all = append(all, count{wire.Value{Type: t, Text: v.Text()}, spans})
+	q, err := parseQuery("{ " + filter + " } | select(" + f.String() + ")")
+	if err != nil {
+		return nil, err
+	}
+	spans := map[wire.Value]uint64{}
+	_, err = a.engine.Search(ctx, query.SearchRequest{Query: q, Range: r, Limit: valueTraces, Spans: valueSpans, NoCursor: true, Partial: func(t *query.FoundTrace) error {
+		for i := range t.Sets {
+			for j := range t.Sets[i].Spans {
+				for _, v := range t.Sets[i].Spans[j].Attrs {
+					if v.Field == f {
+						addValue(spans, v.Value, 1)
+					}
+				}
+			}
 		}
+		return nil
+	}})
+	if f.Intrinsic != traceql.SpanName {
+		delete(spans, wire.Value{Type: "string"}) // an empty message or version is none
 	}
+	return mostFrequent(spans), err
+}
+
+// addValue counts a value; of an array its elements, for those TraceQL compares.
+func addValue(to map[wire.Value]uint64, v eval.Value, spans uint64) {
+	if v.Value.Type() == trace.TypeArray {
+		for _, e := range v.Value.List() {
+			if e.Value.Type() != trace.TypeArray {
+				addValue(to, eval.Of(e.Value), spans)
+			}
+		}
+		return
+	}
+	if t, ok := map[traceql.Type]string{
+		traceql.TypeString: "string", traceql.TypeInt: "int", traceql.TypeFloat: "float", traceql.TypeBool: "bool", traceql.TypeStatus: "keyword", traceql.TypeKind: "keyword",
+	}[v.Type]; ok {
+		to[wire.Value{Type: t, Text: v.Text()}] += spans
+	}
+}
+
+func mostFrequent(spans map[wire.Value]uint64) (out []wire.Value) {
+	for v := range spans {
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b wire.Value) int {
+		return cmp.Or(cmp.Compare(spans[b], spans[a]), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Type, b.Type))
+	})
+	return out
+}
+
+// inStatistics returns the values that statistics have. Texts of which only the beginning is kept are left out: nothing has them.
+func inStatistics(stats *trace.AttrStats, scope trace.AttrScope) []wire.Value {
+	spans := map[wire.Value]uint64{}
 	for i := range stats.Keys {
 		k := &stats.Keys[i]
 		if k.Scope != scope && (scope != trace.ScopeAny || k.Scope != trace.ScopeSpan && k.Scope != trace.ScopeResource) {
 			continue
 		}
 		for j := range k.Values {
-			v := &k.Values[j]
-			if v.Value.Type() == trace.TypeArray { // of which TraceQL compares the elements
-				for _, e := range v.Value.List() {
-					add(e.Value, v.Spans)
-				}
-			} else if !v.Cut {
-				add(v.Value, v.Spans)
+			if v := &k.Values[j]; !v.Cut {
+				addValue(spans, eval.Of(v.Value), v.Spans)
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b count) int { return cmp.Compare(b.spans, a.spans) })
-	seen := map[wire.Value]bool{}
-	for _, v := range all {
-		if !seen[v.Value] {
-			seen[v.Value] = true
-			out = append(out, v.Value)
-		}
-	}
-	return out
-}
-
-// typeOf returns the type of a value in Tempo's words, and nothing for what TraceQL cannot write.
-func typeOf(v trace.Value) string {
-	switch v.Type() {
-	case trace.TypeString:
-		return "string"
-	case trace.TypeInt:
-		return "int"
-	case trace.TypeDouble:
-		return "float"
-	case trace.TypeBool:
-		return "bool"
-	}
-	return ""
+	return mostFrequent(spans)
 }

@@ -12,8 +12,9 @@ import (
 
 // Search is a SearchResponse.
 type Search struct {
-	Traces  []Trace
-	Metrics Metrics
+	Traces     []Trace
+	Metrics    Metrics
+	Incomplete string // why something was left out, for which there is no field; empty: nothing was
 }
 
 // Trace is a TraceSearchMetadata: what a list of traces shows.
@@ -24,6 +25,22 @@ type Trace struct {
 	Duration              uint64 // ns
 	Sets                  []SpanSet
 	Services              []Service
+}
+
+// Size returns about how many bytes the trace takes, in memory and in an answer.
+func (t *Trace) Size() int {
+	n := 200 + len(t.RootService) + len(t.RootName) + 60*len(t.Services)
+	for i := range t.Sets {
+		n += 100
+		for j := range t.Sets[i].Spans {
+			s := &t.Sets[i].Spans[j]
+			n += 150 + len(s.Name)
+			for k := range s.Attrs {
+				n += 60 + len(s.Attrs[k].Key) + len(s.Attrs[k].Value.Str())
+			}
+		}
+	}
+	return n
 }
 
 // SpanSet is spans of a trace that match.
