@@ -93,7 +93,7 @@ func parseTags(s string) (tags []wire.Tag, err error) {
 		if !ok || key == "" || strings.ContainsAny(key, " \"") {
 			return nil, trace.Errorf(trace.Invalid, "%.60q is not of the form key=value", s)
 		}
-		value := rest
+		var value string
 		if strings.HasPrefix(rest, `"`) {
 			quoted, err := strconv.QuotedPrefix(rest)
 			if err != nil {

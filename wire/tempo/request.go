@@ -3,9 +3,8 @@ package tempo
 import (
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
 
 // SearchRequest asks for traces: by Query or, in the older form, by what follows it.
@@ -45,68 +44,46 @@ type MetricsRequest struct {
 	MaxSeries  uint32 // 0: as many as usual
 }
 
-// field is one field of a message.
-type field struct {
-	num  protowire.Number // 0: of a type that none of ours has
-	v    uint64
-	body []byte // nil: it is a number
-}
+var errBroken = trace.Errorf(trace.Invalid, "the message is broken protobuf")
 
 // fields calls fn with each field of a message. The error is of kind Invalid.
-func fields(b []byte, fn func(f field) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return errBroken
-		}
-		b = b[n:]
-		f := field{num: num}
-		switch typ {
-		case protowire.VarintType:
-			f.v, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			f.body, n = protowire.ConsumeBytes(b)
-			if f.body == nil {
-				f.body = []byte{}
-			}
-		default:
-			f.num, n = 0, protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return errBroken
-		}
-		b = b[n:]
-		if err := fn(f); err != nil {
+func fields(b []byte, fn func(f *field) error) error {
+	f := field{wire.NewFields(b)}
+	for f.Next() {
+		if err := fn(&f); err != nil {
 			return err
 		}
+	}
+	if f.Broken {
+		return errBroken
 	}
 	return nil
 }
 
-var errBroken = trace.Errorf(trace.Invalid, "the message is broken protobuf")
+type field struct{ wire.Fields }
 
 // uint32 sets *to if this is the field with a number.
-func (f *field) uint32(num protowire.Number, to *uint32) {
-	if f.num == num && f.body == nil {
-		*to = uint32(f.v)
+func (f *field) uint32(num uint64, to *uint32) {
+	if f.ID == num<<3|wire.Varint {
+		*to = uint32(f.Num)
 	}
 }
 
-func (f *field) uint64(num protowire.Number, to *uint64) {
-	if f.num == num && f.body == nil {
-		*to = f.v
+func (f *field) uint64(num uint64, to *uint64) {
+	if f.ID == num<<3|wire.Varint {
+		*to = f.Num
 	}
 }
 
-func (f *field) ms(num protowire.Number, to *time.Duration) {
-	if f.num == num && f.body == nil {
-		*to = time.Duration(uint32(f.v)) * time.Millisecond
+func (f *field) ms(num uint64, to *time.Duration) {
+	if f.ID == num<<3|wire.Varint {
+		*to = time.Duration(uint32(f.Num)) * time.Millisecond
 	}
 }
 
-func (f *field) text(num protowire.Number, to *string) {
-	if f.num == num && f.body != nil {
-		*to = string(f.body)
+func (f *field) text(num uint64, to *string) {
+	if f.ID == num<<3|wire.Length {
+		*to = string(f.Body)
 	}
 }
 
@@ -115,13 +92,13 @@ const MaxTags = 100
 
 // Decode reads the message. Errors, here and below, are of kind Invalid.
 func (r *SearchRequest) Decode(b []byte) error {
-	return fields(b, func(f field) error {
-		if f.num == 1 && f.body != nil {
+	return fields(b, func(f *field) error {
+		if f.ID == 1<<3|wire.Length {
 			if len(r.Tags) == MaxTags {
 				return trace.Errorf(trace.Invalid, "there are more than %d tags", MaxTags)
 			}
 			var t Tag
-			err := fields(f.body, func(f field) error {
+			err := fields(f.Body, func(f *field) error {
 				f.text(1, &t.Key)
 				f.text(2, &t.Value)
 				return nil
@@ -142,7 +119,7 @@ func (r *SearchRequest) Decode(b []byte) error {
 
 // Decode reads the message.
 func (r *TagsRequest) Decode(b []byte) error {
-	return fields(b, func(f field) error {
+	return fields(b, func(f *field) error {
 		f.text(1, &r.Scope)
 		f.text(2, &r.Query)
 		f.uint32(3, &r.Start)
@@ -154,7 +131,7 @@ func (r *TagsRequest) Decode(b []byte) error {
 
 // Decode reads the message.
 func (r *ValuesRequest) Decode(b []byte) error {
-	return fields(b, func(f field) error {
+	return fields(b, func(f *field) error {
 		f.text(1, &r.Name)
 		f.text(2, &r.Query)
 		f.uint32(4, &r.Start)
@@ -166,7 +143,7 @@ func (r *ValuesRequest) Decode(b []byte) error {
 
 // Decode reads the message, of a range or of an instant.
 func (r *MetricsRequest) Decode(b []byte) error {
-	return fields(b, func(f field) error {
+	return fields(b, func(f *field) error {
 		f.text(1, &r.Query)
 		f.uint64(2, &r.Start)
 		f.uint64(3, &r.End)
