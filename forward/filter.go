@@ -32,11 +32,14 @@ func (f *Filter) validate() error {
 }
 
 // condition is one of Filter.Attributes.
-type condition struct{ key, glob string }
+type condition struct {
+	key  string
+	glob trace.Glob
+}
 
-func parseCondition(s string) (c condition, ok bool) {
-	c.key, c.glob, ok = strings.Cut(s, "=")
-	return c, ok && c.key != ""
+func parseCondition(s string) (_ condition, ok bool) {
+	key, glob, ok := strings.Cut(s, "=")
+	return condition{key, trace.Glob(glob)}, ok && key != ""
 }
 
 // sieve is a filter made ready. It is of one goroutine.
@@ -85,9 +88,9 @@ func (s *sieve) begin(b *trace.Batch) error {
 			if err != nil {
 				return err
 			}
-			v.service = len(s.Services) == 0 || slices.ContainsFunc(s.Services, func(glob string) bool { return matches(glob, r.Service()) })
+			v.service = len(s.Services) == 0 || slices.ContainsFunc(s.Services, func(glob string) bool { return trace.Glob(glob).MatchString(r.Service()) })
 			for i, c := range s.conditions {
-				if a, ok := trace.Get(r.Attrs, c.key); !ok || !matches(c.glob, a.Text()) {
+				if a, ok := trace.Get(r.Attrs, c.key); !ok || !c.glob.MatchString(a.Text()) {
 					v.left = append(v.left, uint16(i))
 				}
 			}
@@ -135,32 +138,7 @@ func (s *sieve) hasAttribute(b *trace.Batch, span *trace.SpanRef, c condition) b
 			continue
 		}
 		v, err := trace.DecodeAttr(a.Type, a.Num, b.Bytes(a.Val))
-		return err == nil && matches(c.glob, v.Text())
+		return err == nil && c.glob.MatchString(v.Text())
 	}
 	return false
-}
-
-// matches reports whether a glob matches the whole of a text: * stands for any bytes, ? for one. It takes no longer than one times the other.
-func matches(glob, text string) bool {
-	star, from := -1, 0 // the last * in the glob, and what of the text is behind what it stands for
-	g, t := 0, 0
-	for t < len(text) {
-		switch {
-		case g < len(glob) && glob[g] == '*':
-			star, from = g, t
-			g++
-		case g < len(glob) && (glob[g] == '?' || glob[g] == text[t]):
-			g++
-			t++
-		case star >= 0: // let it stand for one byte more
-			from++
-			g, t = star+1, from
-		default:
-			return false
-		}
-	}
-	for g < len(glob) && glob[g] == '*' {
-		g++
-	}
-	return g == len(glob)
 }

@@ -729,26 +729,3 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
-
-func TestMatches(t *testing.T) {
-	for _, c := range []struct {
-		glob, text string
-		want       bool
-	}{
-		{"", "", true},
-		{"", "a", false},
-		{"*", "", true},
-		{"**", "ab", true},
-		{"a*b*c", "a-b-b-c", true},
-		{"a*b*c", "a-b-b-cd", false},
-		{"?", "", false},
-		{"?b", "ab", true},
-		{"*/x", "a/b/x", true},
-		{"[a]", "[a]", true},
-		{strings.Repeat("a*", 50) + "b", strings.Repeat("a", 10_000), false},
-	} {
-		if got := matches(c.glob, c.text); got != c.want {
-			t.Errorf("%.20q matches %.20q: %v", c.glob, c.text, got)
-		}
-	}
-}

@@ -20,7 +20,7 @@ func (nothing) Append(context.Context, *trace.Batch) error { return nil }
 
 // BenchmarkSteps measures each step on 1000 spans as SDKs send them; index is what is there without any, and in each figure.
 func BenchmarkSteps(b *testing.B) {
-	redactor := func(keys ...Glob) Step {
+	redactor := func(keys ...trace.Glob) Step {
 		r, err := NewRedactor(Redaction{Mask: "***", Key: []byte("0123456789abcdef"), Rules: []RedactionRule{{Keys: append(keys, "*password*")}, {Patterns: patterns(b, Patterns()...)}}})
 		if err != nil {
 			b.Fatal(err)

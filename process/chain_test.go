@@ -173,7 +173,7 @@ func TestFailed(t *testing.T) {
 		return &trace.Error{Kind: trace.Busy, Msg: "down", Err: ErrFailed}
 	})
 	for mode := Ignore; mode <= Propagate; mode++ {
-		for _, when := range []When{{}, {Services: []Glob{"a"}}} {
+		for _, when := range []When{{}, {Services: []trace.Glob{"a"}}} {
 			next := &sink{}
 			c, reg, _ := chain(next, Config{Steps: []Configured{{Name: "s", Step: failed, Errors: mode, When: when}}})
 			err := c.Append(context.Background(), batchOf(t, span("a", 1), span("b", 2)))
@@ -201,13 +201,13 @@ func TestWhen(t *testing.T) {
 		refused int
 	}{
 		{When{}, all, "", "", 0},
-		{When{Services: []Glob{"cart*"}}, all, "", "span 2 span 3", 0},
-		{When{Services: []Glob{"cart*", "unknown_service"}}, all, "", "span 2", 0},
-		{When{Services: []Glob{"nobody"}}, all, "", "span 0 span 1 span 2 span 3", 0},
-		{When{Services: []Glob{"cart*"}}, stepFunc(dropOdd), "", "span 0 span 2 span 3", 0},
-		{When{Services: []Glob{"cart*"}}, busy, "", "span 2 span 3", 2},
-		{When{Tenants: []Glob{"a"}}, all, "a", "", 0},
-		{When{Tenants: []Glob{"a"}}, all, "b", "span 0 span 1 span 2 span 3", 0},
+		{When{Services: []trace.Glob{"cart*"}}, all, "", "span 2 span 3", 0},
+		{When{Services: []trace.Glob{"cart*", "unknown_service"}}, all, "", "span 2", 0},
+		{When{Services: []trace.Glob{"nobody"}}, all, "", "span 0 span 1 span 2 span 3", 0},
+		{When{Services: []trace.Glob{"cart*"}}, stepFunc(dropOdd), "", "span 0 span 2 span 3", 0},
+		{When{Services: []trace.Glob{"cart*"}}, busy, "", "span 2 span 3", 2},
+		{When{Tenants: []trace.Glob{"a"}}, all, "a", "", 0},
+		{When{Tenants: []trace.Glob{"a"}}, all, "b", "span 0 span 1 span 2 span 3", 0},
 		{When{}, all, "nobody", "span 0 span 1 span 2 span 3", 0},
 	} {
 		next := &sink{}
@@ -220,36 +220,6 @@ func TestWhen(t *testing.T) {
 		if got := strings.Join(next.names, " "); got != c.stored || b.Refused.Count[trace.RateLimited] != c.refused {
 			t.Errorf("%+v of tenant %q: stored %s, refused %+v; want %s", c.when, c.tenant, got, b.Refused, c.stored)
 		}
-	}
-}
-
-func TestGlob(t *testing.T) {
-	for _, c := range []struct {
-		glob Glob
-		yes  string
-		no   string
-	}{
-		{"cart", "cart", "carts scart car"},
-		{"*", "a /x/y", ""},
-		{"cart*", "cart cart-db cart/x", "acart car"},
-		{"*-db", "cart-db -db", "cart-dbx db"},
-		{"a*b*c", "abc aXbXc abbcc", "ab acb abcd"},
-		{"a?c", "abc", "ac abbc"},
-		{"GET /*/[x]", "", "a"},
-	} {
-		for name := range strings.FieldsSeq(c.yes) {
-			if !c.glob.Match([]byte(name)) {
-				t.Errorf("%s does not match %s", c.glob, name)
-			}
-		}
-		for name := range strings.FieldsSeq(c.no) {
-			if c.glob.Match([]byte(name)) {
-				t.Errorf("%s matches %s", c.glob, name)
-			}
-		}
-	}
-	if !Glob("*").Match(nil) || !Glob("").Match(nil) || Glob("").Match([]byte("a")) || Glob("?").Match(nil) {
-		t.Error("nothing")
 	}
 }
 
@@ -307,7 +277,7 @@ func TestBooks(t *testing.T) {
 		for i := range r.IntN(5) {
 			s := Configured{Name: fmt.Sprint(i), Step: wild(r), Errors: ErrorMode(r.IntN(3))}
 			if r.IntN(2) == 0 {
-				s.When.Services = []Glob{Glob([]string{"a", "b", "*"}[r.IntN(3)])}
+				s.When.Services = []trace.Glob{trace.Glob([]string{"a", "b", "*"}[r.IntN(3)])}
 			}
 			cfg.Steps = append(cfg.Steps, s)
 		}

@@ -25,7 +25,7 @@ type RateLimit struct {
 
 // RateRule is a rate of its own for each of some services.
 type RateRule struct {
-	Services []Glob
+	Services []trace.Glob
 	Rate
 }
 

@@ -21,8 +21,8 @@ import (
 // Redaction says what must not be stored.
 type Redaction struct {
 	Rules   []RedactionRule // in their order; at most 64
-	Allowed []Glob          // attributes with other keys are dropped; none: all are allowed
-	Ignored []Glob          // attributes with these keys are left as they are
+	Allowed []trace.Glob    // attributes with other keys are dropped; none: all are allowed
+	Ignored []trace.Glob    // attributes with these keys are left as they are
 	Mask    string          // what is put in the place of what is masked
 	Key     []byte          // of the hashes
 }
@@ -30,7 +30,7 @@ type Redaction struct {
 // RedactionRule is about attributes with some keys, whatever their values; or, with patterns, about those parts of texts that match one. Texts
 // are values (those inside arrays and maps, too) and, in a rule without keys, names of spans and events and the messages of statuses.
 type RedactionRule struct {
-	Keys     []Glob // in any case
+	Keys     []trace.Glob // in any case
 	Patterns []Pattern
 	Action   Action
 }
@@ -111,9 +111,9 @@ func (r *Redactor) of(key []byte) verdict {
 }
 
 func (r *Redactor) judge(key []byte) (v verdict) {
-	matches := func(globs []Glob) bool {
+	matches := func(globs []trace.Glob) bool {
 		for _, g := range globs {
-			if Glob(bytes.ToLower([]byte(g))).Match(key) {
+			if trace.Glob(bytes.ToLower([]byte(g))).Match(key) {
 				return true
 			}
 		}

@@ -129,7 +129,7 @@ func redacted(t *testing.T, cfg Redaction, s trace.Span) trace.Span {
 
 func TestRedact(t *testing.T) {
 	cfg := Redaction{Mask: "***", Rules: []RedactionRule{
-		{Keys: []Glob{"*password*", "PIN"}},
+		{Keys: []trace.Glob{"*password*", "PIN"}},
 		{Patterns: patterns(t, "email")},
 	}}
 	const mail = "by ***"
@@ -152,7 +152,7 @@ func TestRedact(t *testing.T) {
 		t.Errorf("dropped: %+v", got)
 	}
 
-	cfg = Redaction{Allowed: []Glob{"service.*", "MAIL"}, Ignored: []Glob{"pin"}, Mask: "-", Rules: []RedactionRule{{Keys: []Glob{"mail"}, Patterns: patterns(t, "email", `\bb[a-z]\b`)}, {Keys: []Glob{"pin"}}}}
+	cfg = Redaction{Allowed: []trace.Glob{"service.*", "MAIL"}, Ignored: []trace.Glob{"pin"}, Mask: "-", Rules: []RedactionRule{{Keys: []trace.Glob{"mail"}, Patterns: patterns(t, "email", `\bb[a-z]\b`)}, {Keys: []trace.Glob{"pin"}}}}
 	got = redacted(t, cfg, secretive())
 	if len(got.Attrs) != 2 || got.Attrs[0].Value.Int() != 1234 || got.Attrs[1].Value.Str() != "- -" || got.Name != "send a@b.com" || len(got.Resource.Attrs) != 1 {
 		t.Errorf("with allowed and ignored keys: %+v, %+v", got, got.Resource)
@@ -162,7 +162,7 @@ func TestRedact(t *testing.T) {
 // TestRedactHash: the same text has the same hash under a key, and another one under another.
 func TestRedactHash(t *testing.T) {
 	hash := func(key string) trace.Span {
-		return redacted(t, Redaction{Key: []byte(key), Rules: []RedactionRule{{Keys: []Glob{"pin", "password"}, Action: Hash}, {Keys: []Glob{"mail"}, Patterns: patterns(t, "email"), Action: Hash}}}, secretive())
+		return redacted(t, Redaction{Key: []byte(key), Rules: []RedactionRule{{Keys: []trace.Glob{"pin", "password"}, Action: Hash}, {Keys: []trace.Glob{"mail"}, Patterns: patterns(t, "email"), Action: Hash}}}, secretive())
 	}
 	a, b, c := hash("0123456789abcdef"), hash("0123456789abcdef"), hash("fedcba9876543210")
 	if pin := a.Attrs[1].Value.Str(); len(pin) != 32 || pin != b.Attrs[1].Value.Str() || pin == c.Attrs[1].Value.Str() {
@@ -171,7 +171,7 @@ func TestRedactHash(t *testing.T) {
 	if m := a.Attrs[2].Value.Str(); len(m) != len("by ")+32 || !strings.HasPrefix(m, "by ") || a.Events[0].Attrs[0].Value.Str() != m {
 		t.Errorf("a hash in a text: %s", m)
 	}
-	if _, err := NewRedactor(Redaction{Rules: []RedactionRule{{Keys: []Glob{"x"}, Action: Hash}}}); err == nil || !strings.HasPrefix(err.Error(), "key_file: ") {
+	if _, err := NewRedactor(Redaction{Rules: []RedactionRule{{Keys: []trace.Glob{"x"}, Action: Hash}}}); err == nil || !strings.HasPrefix(err.Error(), "key_file: ") {
 		t.Error(err)
 	}
 	if _, err := NewRedactor(Redaction{Rules: []RedactionRule{{}}}); err == nil || !strings.HasPrefix(err.Error(), "rules[0]: ") {
@@ -181,7 +181,7 @@ func TestRedactHash(t *testing.T) {
 
 // TestRedactNothing: a batch with nothing to redact is not copied, and costs no allocation.
 func TestRedactNothing(t *testing.T) {
-	r, err := NewRedactor(Redaction{Mask: "***", Rules: []RedactionRule{{Keys: []Glob{"password"}}, {Patterns: patterns(t, Patterns()...)}}})
+	r, err := NewRedactor(Redaction{Mask: "***", Rules: []RedactionRule{{Keys: []trace.Glob{"password"}}, {Patterns: patterns(t, Patterns()...)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestRedactNothing(t *testing.T) {
 
 // TestManyKeys: keys that are made up do not fill the memory.
 func TestManyKeys(t *testing.T) {
-	r, err := NewRedactor(Redaction{Rules: []RedactionRule{{Keys: []Glob{"secret*"}, Action: Drop}}})
+	r, err := NewRedactor(Redaction{Rules: []RedactionRule{{Keys: []trace.Glob{"secret*"}, Action: Drop}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func plain(n int) []trace.Span {
 
 // TestRedactRandom: for random spans, what is left has no secret, and spans without one are the same bytes.
 func TestRedactRandom(t *testing.T) {
-	r, err := NewRedactor(Redaction{Mask: "***", Rules: []RedactionRule{{Keys: []Glob{"password"}, Action: Drop}, {Patterns: patterns(t, "email", "credit_card")}}})
+	r, err := NewRedactor(Redaction{Mask: "***", Rules: []RedactionRule{{Keys: []trace.Glob{"password"}, Action: Drop}, {Patterns: patterns(t, "email", "credit_card")}}})
 	if err != nil {
 		t.Fatal(err)
 	}

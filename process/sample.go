@@ -22,7 +22,7 @@ type Sampling struct {
 
 // SamplingRule is a share of its own for spans of some services with some names; of several that fit the first counts. No list is all.
 type SamplingRule struct {
-	Services, Operations []Glob
+	Services, Operations []trace.Glob
 	Percent              float64
 }
 

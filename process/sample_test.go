@@ -59,10 +59,10 @@ func TestSample(t *testing.T) {
 		{Sampling{Percent: 50}, high, "ot=rv:90000000000000;th:c", "ot=th:8;rv:90000000000000", ""}, // th cannot be true
 		{Sampling{Percent: 50}, high, "ot=th:zz;rv:short", "ot=th:8;rv:short", ""},                  // nor these
 		{Sampling{Percent: 50}, high, "ot=th:" + strings.Repeat("c", 15), "ot=th:8", ""},            // nor one too long
-		{Sampling{Percent: 100, Rules: []SamplingRule{{Services: []Glob{"a*"}, Percent: 50}}}, low, "", "", "gone"},
-		{Sampling{Percent: 100, Rules: []SamplingRule{{Services: []Glob{"b*"}, Percent: 50}}}, low, "", "", ""},
-		{Sampling{Percent: 0, Rules: []SamplingRule{{Services: []Glob{"api"}, Operations: []Glob{"GET *"}, Percent: 100}, {Percent: 0}}}, low, "", "", ""},
-		{Sampling{Percent: 0, Rules: []SamplingRule{{Services: []Glob{"api"}, Operations: []Glob{"PUT *"}, Percent: 100}}}, low, "", "", "gone"},
+		{Sampling{Percent: 100, Rules: []SamplingRule{{Services: []trace.Glob{"a*"}, Percent: 50}}}, low, "", "", "gone"},
+		{Sampling{Percent: 100, Rules: []SamplingRule{{Services: []trace.Glob{"b*"}, Percent: 50}}}, low, "", "", ""},
+		{Sampling{Percent: 0, Rules: []SamplingRule{{Services: []trace.Glob{"api"}, Operations: []trace.Glob{"GET *"}, Percent: 100}, {Percent: 0}}}, low, "", "", ""},
+		{Sampling{Percent: 0, Rules: []SamplingRule{{Services: []trace.Glob{"api"}, Operations: []trace.Glob{"PUT *"}, Percent: 100}}}, low, "", "", "gone"},
 	} {
 		s := span("api", 1)
 		id, _ := hex.DecodeString(c.id)

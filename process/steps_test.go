@@ -170,7 +170,7 @@ func many(service string, n int) (out []trace.Span) {
 }
 
 func TestLimit(t *testing.T) {
-	l, err := NewLimiter(RateLimit{Rate: Rate{Spans: 10, SpansBurst: 20}, Rules: []RateRule{{[]Glob{"free*"}, Rate{}}, {[]Glob{"big"}, Rate{Bytes: 1000, BytesBurst: 2000}}}})
+	l, err := NewLimiter(RateLimit{Rate: Rate{Spans: 10, SpansBurst: 20}, Rules: []RateRule{{[]trace.Glob{"free*"}, Rate{}}, {[]trace.Glob{"big"}, Rate{Bytes: 1000, BytesBurst: 2000}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func realSteps(t testing.TB, r *rand.Rand) Step {
 	case 0:
 		return NewSampler(Sampling{Percent: float64(r.IntN(101)), KeepErrors: r.IntN(2) == 0, Proportional: r.IntN(2) == 0})
 	case 1:
-		red, err := NewRedactor(Redaction{Mask: "*", Rules: []RedactionRule{{Keys: []Glob{"p*"}, Action: Drop}, {Patterns: patterns(t, "email")}}})
+		red, err := NewRedactor(Redaction{Mask: "*", Rules: []RedactionRule{{Keys: []trace.Glob{"p*"}, Action: Drop}, {Patterns: patterns(t, "email")}}})
 		return must(red, err)
 	case 2:
 		ren, err := NewRenamer(Renaming{IDs: IDKinds[:], With: "{id}", Original: "was"})
@@ -314,7 +314,7 @@ func TestRealBooks(t *testing.T) {
 		for i := range r.IntN(6) {
 			s := Configured{Name: fmt.Sprint(i), Step: realSteps(t, r), Errors: ErrorMode(r.IntN(3))}
 			if r.IntN(2) == 0 {
-				s.When.Services = []Glob{Glob([]string{"shop", "b", "*"}[r.IntN(3)])}
+				s.When.Services = []trace.Glob{trace.Glob([]string{"shop", "b", "*"}[r.IntN(3)])}
 			}
 			cfg.Steps = append(cfg.Steps, s)
 		}
@@ -369,7 +369,7 @@ func FuzzSteps(f *testing.F) {
 
 // TestAtTheSameTime passes batches of two tenants through one chain from several sides; the race detector looks on where it is asked to.
 func TestAtTheSameTime(t *testing.T) {
-	red, err := NewRedactor(Redaction{Mask: "*", Key: []byte("0123456789abcdef"), Rules: []RedactionRule{{Keys: []Glob{"password"}, Action: Hash}, {Patterns: patterns(t, "email")}}})
+	red, err := NewRedactor(Redaction{Mask: "*", Key: []byte("0123456789abcdef"), Rules: []RedactionRule{{Keys: []trace.Glob{"password"}, Action: Hash}, {Patterns: patterns(t, "email")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,9 +386,9 @@ func TestAtTheSameTime(t *testing.T) {
 	ch, reg, _ := chain(next, Config{Steps: []Configured{
 		{Name: "sample", Step: NewSampler(Sampling{Percent: 50})},
 		{Name: "redact", Step: red},
-		{Name: "rename", Step: ren, When: When{Services: []Glob{"shop"}}},
+		{Name: "rename", Step: ren, When: When{Services: []trace.Glob{"shop"}}},
 		{Name: "limit", Step: lim},
-		{Name: "odd", Step: stepFunc(dropOdd), When: When{Tenants: []Glob{"b"}}},
+		{Name: "odd", Step: stepFunc(dropOdd), When: When{Tenants: []trace.Glob{"b"}}},
 	}})
 	spans := append(randomIDs(plain(50)), secretive())
 	spans = append(spans, many("other", 10)...)

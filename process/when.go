@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,35 +13,10 @@ import (
 
 // When says which batches, and which resources of them, a step is for. An empty list is all.
 type When struct {
-	Tenants, Services []Glob
+	Tenants, Services []trace.Glob
 }
 
-// Glob is a pattern for names: * stands for any text, also an empty one, ? for one byte, all else for itself.
-type Glob string
-
-// Match reports whether a name is as the pattern has it.
-func (g Glob) Match(name []byte) bool {
-	pattern := string(g)
-	p, n, star, from := 0, 0, -1, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0: // the last star takes one byte more
-			from++
-			p, n = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
-
-func matchAny(globs []Glob, name []byte) bool {
+func matchAny(globs []trace.Glob, name []byte) bool {
 	for _, g := range globs {
 		if g.Match(name) {
 			return true

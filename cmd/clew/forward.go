@@ -35,7 +35,7 @@ func (d *destination) settings() settings {
 		{key: "protocol", help: "otlp_grpc, otlp_http, jaeger_grpc, jaeger_http or zipkin", value: &text{&d.Protocol}},
 		{key: "endpoint", help: "URL, such as http://host:4317; https with TLS", value: &text{&d.Endpoint}},
 		{key: "filter.tenants", help: "only spans of these tenants", value: &list{&f.Tenants}},
-		{key: "filter.services", help: "only spans of these services; * and ? stand for any text and any byte", value: &list{&f.Services}},
+		{key: "filter.services", help: "only spans of these services; * and ? stand for any text and one character", value: &list{&f.Services}},
 		{key: "filter.errors", help: "only spans whose status is error", value: &boolean{&f.Errors}},
 		{key: "filter.ratio", help: "this share of traces, by trace ID", value: &fraction{&f.Ratio}},
 		{key: "filter.attributes", help: "only spans that have all of these attributes, or whose resources have: key=value, with * and ?", value: &list{&f.Attributes}},

@@ -206,9 +206,9 @@ func (c *config) validateSteps() error {
 	return nil
 }
 
-func globs(texts []string) (out []process.Glob) {
+func globs(texts []string) (out []trace.Glob) {
 	for _, s := range texts {
-		out = append(out, process.Glob(s))
+		out = append(out, trace.Glob(s))
 	}
 	return out
 }

@@ -50,7 +50,7 @@ func TestSteps(t *testing.T) {
 		return out
 	}
 	want := []brief{
-		{"most", "sampled_out", process.When{Tenants: []process.Glob{"team-a"}, Services: []process.Glob{"cart", "web*"}}, process.Ignore},
+		{"most", "sampled_out", process.When{Tenants: []trace.Glob{"team-a"}, Services: []trace.Glob{"cart", "web*"}}, process.Ignore},
 		{Name: "sample", Reason: "sampled_out", Errors: process.Silent},
 		{Name: "sample2", Reason: "sampled_out"},
 	}
