@@ -52,3 +52,24 @@ func TestValidTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestReplaceValues replaces values at all depths, and nothing else.
+func TestReplaceValues(t *testing.T) {
+	attrs := []Attr{{"a", Value{}}, {"list", Array(Value{}, Map(Attr{"b", Value{}}, Attr{"c", Int(1)}))}}
+	spans := []Span{{Name: "\xff", Attrs: attrs, Resource: &Resource{Attrs: attrs}, Events: []Event{{Attrs: attrs}}}, {Name: "same"}}
+	got := ReplaceValues(spans, func(v Value) (Value, bool) {
+		if v.Type() == TypeEmpty {
+			return String("x"), true
+		}
+		return v, false
+	})
+	const want = `["x",{"b":"x","c":1}]`
+	for _, a := range [][]Attr{got[0].Attrs, got[0].Resource.Attrs, got[0].Events[0].Attrs} {
+		if a[0].Value.Text() != "x" || a[1].Value.Text() != want {
+			t.Errorf("%v", a)
+		}
+	}
+	if got[0].Name != "\xff" || attrs[1].Value.Text() != `[null,{"b":null,"c":1}]` {
+		t.Errorf("%v %v", got[0].Name, attrs)
+	}
+}

@@ -1,7 +1,9 @@
 package jaeger
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/clewtrace/clew/trace"
@@ -40,15 +42,34 @@ const otlpSpans = 256
 
 // sendOTLP sends a trace in one or several messages.
 func sendOTLP(t *trace.Trace, raw bool, send func([]byte) error) error {
-	if !raw {
-		t = wire.Mend(t)
-	}
-	for lo := 0; lo < len(t.Spans); lo += otlpSpans {
-		if err := sendSpans(t.Spans[lo:min(len(t.Spans), lo+otlpSpans)], send); err != nil {
+	for spans := range slices.Chunk(forOTLP(t, raw), otlpSpans) {
+		if err := sendSpans(spans, send); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forOTLP returns a trace's spans, mended unless they are wanted raw, so that those of a resource, and of a scope in it, follow each other: then it
+// is written once.
+func forOTLP(t *trace.Trace, raw bool) []trace.Span {
+	spans := slices.Clone(t.Spans)
+	if !raw {
+		spans = wire.Mend(t).Spans
+	}
+	resources, scopes := map[*trace.Resource]int{}, map[*trace.Scope]int{}
+	for i := range spans {
+		if _, ok := resources[spans[i].Resource]; !ok {
+			resources[spans[i].Resource] = len(resources)
+		}
+		if _, ok := scopes[spans[i].Scope]; !ok {
+			scopes[spans[i].Scope] = len(scopes)
+		}
+	}
+	slices.SortStableFunc(spans, func(a, b trace.Span) int {
+		return cmp.Or(resources[a.Resource]-resources[b.Resource], scopes[a.Scope]-scopes[b.Scope])
+	})
+	return spans
 }
 
 // sendSpans sends spans in one message, or in halves if it would be too large: only a span that is too large alone is sent as it is.

@@ -1,4 +1,5 @@
-// Package jaeger is Jaeger's classic query API, which its UI before 2.15, Grafana's data source and people's scripts call.
+// Package jaeger is Jaeger's query API in its three forms: the classic one over HTTP, which Grafana's data source and people's scripts call, api/v3,
+// which its UI calls since 2.15, and gRPC.
 package jaeger
 
 import (
@@ -40,6 +41,7 @@ func New(gate *api.Gate, engine *query.Engine, keeper Archive) *API {
 
 // Register adds the calls over HTTP to a mux. What else is asked for below /api/ is answered in Jaeger's frame, too.
 func (a *API) Register(mux *http.ServeMux) {
+	a.registerV3(mux)
 	for _, c := range []struct {
 		pattern, call string
 		handler       api.Handler

@@ -139,7 +139,7 @@ func golden(t *testing.T, s *httptest.Server) {
 		{"by_ids", "/api/traces?traceID=ab&traceID=1234&traceID=" + id + "&traceID=00ab", 200},
 		{"dependencies", "/api/dependencies?endTs=1763885410000&lookback=604800000", 200},
 		{"dependencies_none", "/api/dependencies?endTs=1763885400000&lookback=1000", 200},
-		{"unknown", "/api/v3/services", 404},
+		{"unknown", "/api/v1", 404},
 	} {
 		status, body := get(t, s, c.path)
 		if status != c.status {
