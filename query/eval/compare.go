@@ -3,7 +3,6 @@ package eval
 import (
 	"cmp"
 	"math"
-	"math/bits"
 
 	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/trace"
@@ -138,90 +137,13 @@ func match(m *traceql.Match, v Value) bool {
 	return false
 }
 
-// Calculate applies an arithmetic operator to two numbers. What is no number, or has no result (a division of an integer by 0), yields nil.
+// Calculate applies an arithmetic operator to two numbers. What is no number, or has no result (a division by 0), yields nil.
 func Calculate(op traceql.Op, a, b Value) Value {
 	if !a.Numeric() || !b.Numeric() {
 		return Nil
 	}
-	t := resultType(op, a.Type, b.Type)
-	if t != traceql.TypeFloat && a.Type != traceql.TypeFloat && b.Type != traceql.TypeFloat {
-		if i, ok := wholeResult(op, a.Value.Int(), b.Value.Int()); ok {
-			return Value{t, trace.Int(i)}
-		}
+	if n, ok := traceql.Calculate(op, traceql.Number(a), traceql.Number(b)); ok {
+		return Value(n)
 	}
-	x, _ := a.Float()
-	y, _ := b.Float()
-	f := floatResult(op, x, y)
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return Nil
-	}
-	if t == traceql.TypeDuration && math.Abs(f) < 1<<63 {
-		return duration(int64(math.Round(f)))
-	}
-	return float(f)
-}
-
-// resultType is what type an operator's result has; of integers whose result does not fit it is a float, too.
-func resultType(op traceql.Op, a, b traceql.Type) traceql.Type {
-	switch {
-	case op == traceql.OpPow, op == traceql.OpDiv && (a == b || a != traceql.TypeDuration):
-		return traceql.TypeFloat
-	case a == traceql.TypeDuration || b == traceql.TypeDuration:
-		return traceql.TypeDuration
-	case a == traceql.TypeFloat || b == traceql.TypeFloat:
-		return traceql.TypeFloat
-	}
-	return traceql.TypeInt
-}
-
-// wholeResult calculates with integers; ok is false if the result does not fit, or there is none.
-func wholeResult(op traceql.Op, x, y int64) (z int64, ok bool) {
-	switch op {
-	case traceql.OpAdd:
-		z = x + y
-		return z, (z > x) == (y > 0)
-	case traceql.OpSub:
-		z = x - y
-		return z, (z < x) == (y > 0)
-	case traceql.OpMul:
-		hi, lo := bits.Mul64(magnitude(x), magnitude(y))
-		if (x < 0) != (y < 0) {
-			return -int64(lo), hi == 0 && lo <= 1<<63
-		}
-		return int64(lo), hi == 0 && lo < 1<<63
-	case traceql.OpMod:
-		if y == 0 {
-			return 0, false
-		}
-		return x % y, true
-	case traceql.OpDiv:
-		if y == 0 || y == -1 {
-			return 0, false
-		}
-		return x / y, true
-	}
-	return 0, false
-}
-
-func magnitude(x int64) uint64 {
-	if x < 0 {
-		return -uint64(x)
-	}
-	return uint64(x)
-}
-
-func floatResult(op traceql.Op, x, y float64) float64 {
-	switch op {
-	case traceql.OpAdd:
-		return x + y
-	case traceql.OpSub:
-		return x - y
-	case traceql.OpMul:
-		return x * y
-	case traceql.OpDiv:
-		return x / y
-	case traceql.OpMod:
-		return math.Mod(x, y)
-	}
-	return math.Pow(x, y)
+	return Nil
 }

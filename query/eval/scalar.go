@@ -139,5 +139,8 @@ func (t *tally) result(f traceql.AggregateFunc) Value {
 	case traceql.Sum:
 		return t.sum
 	}
+	if t.sum.Type == traceql.TypeInt { // two integers would yield an integer
+		return Calculate(traceql.OpDiv, t.sum, float(float64(t.n)))
+	}
 	return Calculate(traceql.OpDiv, t.sum, integer(t.n))
 }

@@ -80,8 +80,8 @@ type Operand struct {
 	Scalar bool // it is Number
 }
 
-// Calculate joins two operands: series with equal labels, or each series with a number. A series that has no partner is left out, as are
-// exemplars. Values where one side has none, or that divide by 0, are left out.
+// Calculate joins two operands: series with equal labels, or each series with a number, or with the only one of the other side if that has no
+// labels. A series that has no partner is left out, as are exemplars. Values where one side has none, or that divide by 0, are left out.
 func Calculate(op traceql.Op, x, y Operand) Operand {
 	switch {
 	case x.Scalar && y.Scalar:
@@ -91,21 +91,46 @@ func Calculate(op traceql.Op, x, y Operand) Operand {
 	case x.Scalar:
 		return each(y.Rows, func(v float64) float64 { return calculate(op, x.Number, v) })
 	}
+	if isTotal(x.Rows) && !isTotal(y.Rows) {
+		total := x.Rows[0].Values
+		return partners(y.Rows, func(r Row) bool {
+			for i, v := range r.Values {
+				r.Values[i] = calculate(op, total[i], v)
+			}
+			return true
+		})
+	}
 	byLabels := map[string]*Row{}
 	for i := range y.Rows {
 		byLabels[labelsKey(y.Rows[i].Labels)] = &y.Rows[i]
 	}
-	var out []Row
-	for _, r := range x.Rows {
+	total := isTotal(y.Rows)
+	return partners(x.Rows, func(r Row) bool {
 		other := byLabels[labelsKey(r.Labels)]
+		if total {
+			other = &y.Rows[0]
+		}
 		if other == nil {
-			continue
+			return false
 		}
 		for i := range r.Values {
 			r.Values[i] = calculate(op, r.Values[i], other.Values[i])
 		}
-		r.Exemplars = nil
-		out = append(out, r)
+		return true
+	})
+}
+
+// isTotal reports whether rows are one series without labels, which goes with each of another side.
+func isTotal(rows []Row) bool { return len(rows) == 1 && len(rows[0].Labels) == 0 }
+
+// partners leaves the rows for which join finds a partner.
+func partners(rows []Row, join func(Row) bool) Operand {
+	var out []Row
+	for _, r := range rows {
+		if join(r) {
+			r.Exemplars = nil
+			out = append(out, r)
+		}
 	}
 	return Operand{Rows: known(out)}
 }

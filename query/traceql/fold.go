@@ -17,8 +17,36 @@ func zero(t Type) trace.Value {
 }
 
 // float returns a number as a float.
-func (n *Const) float() float64 {
-	if n.Kind == TypeFloat {
+func (n *Const) float() float64 { return Number{n.Kind, n.Value}.float() }
+
+// Number is a number: of TypeInt, TypeFloat or TypeDuration, with its value as in Const.
+type Number struct {
+	Type  Type
+	Value trace.Value
+}
+
+// Calculate applies an arithmetic operator to two numbers. Two integers yield an integer, by division, too, but for OpPow; what does not fit in
+// 64 bits is a float. ok is false if there is no result, as of a division by 0.
+func Calculate(op Op, x, y Number) (z Number, ok bool) {
+	t := arithmetic(op, x.Type, y.Type)
+	if t != TypeFloat && x.Type != TypeFloat && y.Type != TypeFloat {
+		if i, ok := calculate(op, x.Value.Int(), y.Value.Int()); ok {
+			return Number{t, trace.Int(i)}, true
+		}
+	}
+	f := calculateFloat(op, x.float(), y.float())
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return Number{}, false
+	case t == TypeDuration && math.Abs(f) < 1<<63:
+		return Number{t, trace.Int(int64(math.Round(f)))}, true
+	}
+	return Number{TypeFloat, trace.Double(f)}, true
+}
+
+// float returns the number as a float.
+func (n Number) float() float64 {
+	if n.Type == TypeFloat {
 		return n.Value.Double()
 	}
 	return float64(n.Value.Int())
@@ -26,32 +54,18 @@ func (n *Const) float() float64 {
 
 // foldNumbers calculates with two constants.
 func foldNumbers(at int, op Op, x, y *Const) (*Const, *Error) {
-	c := &Const{At: x.At, Kind: arithmetic(op, x.Kind, y.Kind)}
-	exact := x.Kind != TypeFloat && y.Kind != TypeFloat && c.Kind != TypeFloat
-	byZero := y.Value.Int() == 0 && (op == OpDiv || op == OpMod)
-	if exact && !byZero {
-		i, ok := calculate(op, x.Value.Int(), y.Value.Int())
-		if !ok || c.Kind == TypeDuration && i == math.MinInt64 { // a duration's sign is written apart
-			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, show(x), show(y))
-		}
-		c.Value = trace.Int(i)
-		return c, nil
-	}
-	f := calculateFloat(op, x.float(), y.float())
-	if math.IsNaN(f) || math.IsInf(f, 0) {
+	z, ok := Calculate(op, Number{x.Kind, x.Value}, Number{y.Kind, y.Value})
+	c := &Const{At: x.At, Kind: z.Type, Value: z.Value}
+	if !ok {
 		return c, errorAt(at, `"%s" of %s and %s is no number`, op, show(x), show(y))
 	}
-	c.Value = trace.Double(f)
-	if c.Kind == TypeDuration {
-		if f = math.Round(f); f >= math.MaxInt64 || f <= math.MinInt64 {
-			return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, show(x), show(y))
-		}
-		c.Value = trace.Int(int64(f))
+	if z.Type != arithmetic(op, x.Kind, y.Kind) || z.Type == TypeDuration && z.Value.Int() == math.MinInt64 { // a duration's sign is written apart
+		return c, errorAt(at, `"%s" of %s and %s does not fit in 64 bits`, op, show(x), show(y))
 	}
 	return c, nil
 }
 
-// calculate calculates with integers; ok is false if the result does not fit.
+// calculate calculates with integers; ok is false if the result does not fit, or there is none.
 func calculate(op Op, x, y int64) (z int64, ok bool) {
 	switch op {
 	case OpAdd:
@@ -66,8 +80,14 @@ func calculate(op Op, x, y int64) (z int64, ok bool) {
 			return -int64(lo), hi == 0 && lo <= 1<<63
 		}
 		return int64(lo), hi == 0 && lo < 1<<63
-	case OpDiv: // of a duration by an integer
-		return x / y, x != math.MinInt64 || y != -1
+	case OpDiv:
+		if y == 0 || x == math.MinInt64 && y == -1 {
+			return 0, false
+		}
+		return x / y, true
+	}
+	if y == 0 {
+		return 0, false
 	}
 	return x % y, true
 }

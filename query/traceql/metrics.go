@@ -137,7 +137,10 @@ var hintRules = []hintRule{
 	{"trace_sample", []Type{TypeInt, TypeFloat}, true, "a share above 0, at most 1"},
 }
 
-// Hints returns the names of all hints.
+// tuningHints are Tempo's own, of how it reads its blocks. They change no answer: here they are taken, of any value, and mean nothing.
+var tuningHints = []string{"concurrent_blocks", "job_size", "skip_ast_transformations", "spanonly_fetch", "time_overlap_cutoff"}
+
+// Hints returns the names of all hints that mean something.
 func Hints() []string {
 	var names []string
 	for _, r := range hintRules {
@@ -191,6 +194,9 @@ func (p *parser) hintValue() *Const {
 
 // checkHint refuses hints that are unknown, or of the wrong value.
 func checkHint(h Hint) *Error {
+	if slices.Contains(tuningHints, h.Name) {
+		return nil
+	}
 	i := slices.IndexFunc(hintRules, func(r hintRule) bool { return r.name == h.Name })
 	if i < 0 {
 		hint := didYouMean(h.Name, Hints())

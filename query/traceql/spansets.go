@@ -191,7 +191,11 @@ func (p *parser) seriesOp(x item, t token, y item) item {
 		if it.series != nil {
 			return it.series
 		}
-		return it.scalar.(*Const)
+		c := it.scalar.(*Const)
+		if c.Kind == TypeDuration {
+			p.fail(errorAt(c.At, "metrics are calculated with by numbers, not by a duration"))
+		}
+		return c
 	}
 	return item{at: x.at, series: &SeriesOp{At: t.pos, Op: op, X: operand(x), Y: operand(y)}}
 }

@@ -145,7 +145,7 @@ const (
 	OpSub
 	OpNot // of Unary, as is OpNeg
 	OpMul
-	OpDiv // of two integers, too, a TypeFloat
+	OpDiv // of two integers an integer
 	OpMod
 	OpPow // TypeFloat
 	OpNeg
@@ -300,7 +300,8 @@ type Comparison struct {
 	Start, End int64   // Unix ns: the selection's time; both 0: that of the query
 }
 
-// SeriesOp is X op Y, between the points of series with equal labels or with a number.
+// SeriesOp is X op Y, between the points of series with equal labels; one without labels, and a number, goes with each. What is divided by 0 is no
+// number.
 type SeriesOp struct {
 	At   int // of the operator
 	Op   Op  // OpAdd, OpSub, OpMul or OpDiv
@@ -348,7 +349,7 @@ type Order struct {
 // Hint is one of with (name = value, …).
 type Hint struct {
 	At    int
-	Name  string // one of Hints
+	Name  string // one of Hints, or one of Tempo's that means nothing here
 	Value *Const // as that hint wants it
 }
 

@@ -48,7 +48,7 @@ func arithmetic(op Op, x, y Type) Type {
 		return TypeNumber
 	}
 	switch {
-	case op == OpDiv && x == y, op == OpDiv && x != TypeDuration: // a share of a duration is a number
+	case op == OpDiv && y == TypeDuration: // a share
 		return TypeFloat
 	case x == TypeDuration || y == TypeDuration:
 		return TypeDuration
