@@ -1,6 +1,7 @@
 package zipkin
 
 import (
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -34,96 +35,129 @@ func parse(form url.Values, now time.Time) (query.Request, error) {
 	for _, c := range parseAnnotations(form.Get("annotationQuery")) {
 		with(c)
 	}
-	durations, err := parseDurations(form)
+	n, err := parseNumbers(form, now)
 	if err != nil {
 		return req, err
 	}
-	if len(durations) > 0 {
+	if durations := n.durations(); len(durations) > 0 {
 		with(durations...)
 	}
 	if len(req.Scan.Spans) == 0 && len(base) > 0 {
 		with()
 	}
-	if n, ok, err := number(form, "limit"); err != nil {
-		return req, err
-	} else if ok {
-		if n > maxLimit {
-			return req, trace.Errorf(trace.Invalid, "limit must be 1 to %d", maxLimit)
-		}
-		req.Limit = int(n)
+	if n.limit.given {
+		req.Limit = int(min(n.limit.value, maxLimit))
 	}
-	req.Scan.Range, err = parseRange(form, now)
-	return req, err
+	req.Scan.Range = rangeOf(n.endTs.value, n.lookback.value)
+	return req, nil
 }
 
-// parseDurations reads minDuration and maxDuration, in µs. As in Zipkin, both must hold on one span.
-func parseDurations(form url.Values) ([]trace.Cond, error) {
-	var conds []trace.Cond
-	lo, hasLo, err := number(form, "minDuration")
-	if err != nil {
+// number is a parameter that is a whole number above 0.
+type number struct {
+	name  string
+	bits  int  // of the type that Zipkin's server has for it
+	plain bool // an empty one is refused, and not taken for one that is missing: in Zipkin's server, too, it is of a type that has no null
+	given bool
+	value int64
+}
+
+// numbers are those of a search.
+type numbers struct {
+	minDuration, maxDuration number // µs
+	endTs, lookback          number // ms
+	limit                    number
+}
+
+// parseNumbers reads the numbers of a search. Errors are those of Zipkin's server, which reads all before it looks at any, each in an order of its own.
+func parseNumbers(form url.Values, now time.Time) (*numbers, error) {
+	n := &numbers{
+		minDuration: number{name: "minDuration", bits: 64}, maxDuration: number{name: "maxDuration", bits: 64},
+		endTs: number{name: "endTs", bits: 64, value: now.UnixMilli()}, lookback: number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()},
+		limit: number{name: "limit", bits: 32, plain: true},
+	}
+	if err := read(form, &n.minDuration, &n.maxDuration, &n.endTs, &n.lookback, &n.limit); err != nil {
 		return nil, err
 	}
-	hi, hasHi, err := number(form, "maxDuration")
-	if err != nil {
+	if err := positive(&n.endTs, &n.limit, &n.lookback, &n.minDuration); err != nil {
 		return nil, err
 	}
-	if hasLo && hasHi && hi < lo {
+	switch {
+	case n.maxDuration.given && !n.minDuration.given:
+		return nil, trace.Errorf(trace.Invalid, "maxDuration is only valid with minDuration")
+	case n.maxDuration.given && n.maxDuration.value < n.minDuration.value:
 		return nil, trace.Errorf(trace.Invalid, "maxDuration < minDuration")
 	}
-	if hasLo {
-		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpGreaterEqual, Value: trace.Int(lo * 1000)})
+	return n, nil
+}
+
+// durations returns the conditions on durations. As in Zipkin, both must hold on one span.
+func (n *numbers) durations() []trace.Cond {
+	var conds []trace.Cond
+	ns := func(us int64) trace.Value { return trace.Int(min(us, math.MaxInt64/1000) * 1000) }
+	if n.minDuration.given {
+		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpGreaterEqual, Value: ns(n.minDuration.value)})
 	}
-	if hasHi {
-		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpLessEqual, Value: trace.Int(hi * 1000)})
+	if n.maxDuration.given {
+		conds = append(conds, trace.Cond{Field: trace.FieldDuration, Op: trace.OpLessEqual, Value: ns(n.maxDuration.value)})
 	}
-	return conds, nil
+	return conds
+}
+
+// read reads numbers. One that is missing keeps its value.
+func read(form url.Values, list ...*number) error {
+	for _, n := range list {
+		if !form.Has(n.name) {
+			continue
+		}
+		v := form.Get(n.name)
+		if v == "" {
+			if n.plain {
+				return trace.Errorf(trace.Invalid, "Cannot set null to primitive type parameter: %s", n.name)
+			}
+			continue
+		}
+		i, err := strconv.ParseInt(v, 10, n.bits)
+		if err != nil {
+			return trace.Errorf(trace.Invalid, `For input string: "%s"`, v)
+		}
+		n.value, n.given = i, true
+	}
+	return nil
+}
+
+// positive refuses the first number that was given and is not above 0.
+func positive(list ...*number) error {
+	for _, n := range list {
+		if n.given && n.value < 1 {
+			return trace.Errorf(trace.Invalid, "%s <= 0", n.name)
+		}
+	}
+	return nil
 }
 
 // maxMillis is the latest time, in ms, that is one in ns, too.
 const maxMillis = 1 << 44
 
-// parseRange reads endTs and lookback, in ms.
-func parseRange(form url.Values, now time.Time) (trace.Range, error) {
-	end, lookback := now.UnixMilli(), defaultLookback.Milliseconds()
-	for _, p := range []struct {
-		name string
-		dst  *int64
-	}{{"endTs", &end}, {"lookback", &lookback}} {
-		ms, ok, err := number(form, p.name)
-		if err != nil {
-			return trace.Range{}, err
-		}
-		if ok {
-			*p.dst = min(ms, maxMillis)
-		}
-	}
-	return trace.Range{From: uint64(max(0, end-lookback)) * 1e6, To: uint64(end)*1e6 + 999_999}, nil
+// rangeOf returns the range that ends at a time, in ms, and begins so many before it.
+func rangeOf(end, lookback int64) trace.Range {
+	end = min(end, maxMillis)
+	return trace.Range{From: uint64(max(0, end-lookback)) * 1e6, To: uint64(end)*1e6 + 999_999}
 }
 
-// number reads a parameter that is a whole number above 0.
-func number(form url.Values, name string) (int64, bool, error) {
-	v := form.Get(name)
-	if v == "" {
-		return 0, false, nil
-	}
-	n, err := strconv.ParseInt(v, 10, 53)
-	if err != nil {
-		return 0, false, trace.Errorf(trace.Invalid, "For input string: %.40q", v)
-	}
-	if n < 1 {
-		return 0, false, trace.Errorf(trace.Invalid, "%s <= 0", name)
-	}
-	return n, true, nil
-}
+// maxConditions is how many parts an annotationQuery has at most, as in Zipkin's server: the last has all that is left.
+const maxConditions = 100
 
 // parseAnnotations reads "error and http.path=/x": an annotation's value or a tag's key, or a tag's key and value.
 func parseAnnotations(q string) []trace.Cond {
 	var keys []string
 	values := map[string]string{}
-	for part := range strings.SplitSeq(q, " and ") {
+	if q == "" {
+		return nil
+	}
+	for _, part := range strings.SplitN(q, " and ", maxConditions) {
 		key, value, ok := strings.Cut(part, "=")
-		key = strings.TrimSpace(key)
-		if _, seen := values[key]; !seen && key != "" {
+		key = strings.TrimSpace(key) // what has none is looked for, too, and hardly found
+		if _, seen := values[key]; !seen {
 			keys = append(keys, key)
 		} else if seen && !ok {
 			continue

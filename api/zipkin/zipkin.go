@@ -3,7 +3,10 @@ package zipkin
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -35,48 +38,105 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine) {
 		{"GET /api/v2/autocompleteValues", "autocompleteValues", a.autocompleteValues},
 		{"/api/v2/", "unknown", unknown},
 	} {
-		h := gate.Wrap("zipkin", c.call, refuse, c.handler)
-		mux.HandleFunc(c.pattern, func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Origin") != "" { // open for reading, as Zipkin's
-				w.Header().Set("Access-Control-Allow-Origin", "*")
-			}
-			h.ServeHTTP(w, r)
-		})
+		mux.Handle(c.pattern, readable(gate.Wrap("zipkin", c.call, refuse, checked(c.handler))))
+	}
+	mux.Handle("OPTIONS /api/v2/{path...}", readable(http.HandlerFunc(preflight)))
+}
+
+// checked refuses a broken query, also where it says nothing that matters.
+func checked(h api.Handler) api.Handler {
+	return func(r *http.Request) (api.Answer, error) {
+		if _, err := params(r); err != nil {
+			return api.Answer{}, err
+		}
+		return h(r)
 	}
 }
 
-func unknown(r *http.Request) (api.Answer, error) {
-	return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s", r.Method, r.URL.Path)
+// readable lets pages of all origins read an answer, as Zipkin's server does.
+func readable(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// preflight answers a browser that asks whether a page may ask. Zipkin's server allows POST as well, which here is about sending spans: see receive.CORS.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, notFound)
+		return
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET")
+	h.Set("Access-Control-Allow-Headers", "content-type,x-grpc-web")
+	h.Set("Access-Control-Max-Age", "0")
+}
+
+// notFound is what Zipkin's server says of what it does not have.
+const notFound = "404 Not Found"
+
+func unknown(*http.Request) (api.Answer, error) {
+	return api.Answer{}, trace.Errorf(trace.NotFound, notFound)
 }
 
 func refuse(_ int, e *trace.Error) api.Answer {
 	return api.Answer{Raw: []byte(e.Msg), ContentType: "text/plain; charset=utf-8"}
 }
 
-// given returns an error, in the words of Zipkin's server, if a parameter is missing; it may be empty.
-func given(r *http.Request, name string) error {
-	if err := r.ParseForm(); err != nil {
-		return trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
+// params reads the query as Zipkin's server does: a semicolon is part of a value, and what cannot be decoded is no request.
+func params(r *http.Request) (url.Values, error) {
+	form := url.Values{}
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		name, badName := url.QueryUnescape(name)
+		value, badValue := url.QueryUnescape(value)
+		if badName != nil || badValue != nil || strings.ContainsFunc(name+value, prohibited) {
+			return nil, trace.Errorf(trace.Invalid, "Status: 400\nDescription: Invalid request path\n")
+		}
+		form[name] = append(form[name], strings.ToValidUTF8(value, "\uFFFD"))
 	}
-	if !r.Form.Has(name) {
-		return trace.Errorf(trace.Invalid, "Mandatory parameter/header/attribute is missing: %s", name)
-	}
-	return nil
+	return form, nil
 }
 
-// names answers with a sorted list. It may be cached once there are more than three services, as Zipkin's server has it: who
-// begins shall see at once what arrived.
-func (a *API) names(r *http.Request, list []string) (api.Answer, error) {
+// prohibited reports whether a character may not be in a query: controls, but for those that are space in Java.
+func prohibited(r rune) bool {
+	return r < ' ' && !strings.ContainsRune("\t\n\r\x1c\x1d\x1e\x1f", r) || r == 0x7f
+}
+
+// given returns the parameters, or an error, in the words of Zipkin's server, if one is missing; it may be empty.
+func given(r *http.Request, name string) (url.Values, error) {
+	form, err := params(r)
+	if err == nil && !form.Has(name) {
+		err = trace.Errorf(trace.Invalid, "Mandatory parameter/header/attribute is missing: %s", name)
+	}
+	return form, err
+}
+
+// cacheable is how many names there must be before a browser may keep them: who begins shall see at once what arrived.
+const cacheable = 4
+
+// list answers with names in their order. As with Zipkin's server, they may be kept a while if there are enough of count.
+func list(names []string, count int) api.Answer {
+	slices.Sort(names)
+	out := api.Answer{Raw: wire.EncodeNames(slices.Compact(names))}
+	if count >= cacheable {
+		out.Header = map[string]string{"Cache-Control": "max-age=300, must-revalidate"}
+	}
+	return out
+}
+
+// names answers with names of a service, which may be kept if there are enough services.
+func (a *API) names(r *http.Request, names []string) (api.Answer, error) {
 	services, err := a.engine.Services(r.Context())
 	if err != nil {
 		return api.Answer{}, err
 	}
-	slices.Sort(list)
-	out := api.Answer{Value: append([]string{}, slices.Compact(list)...)}
-	if len(services) > 3 {
-		out.Header = map[string]string{"Cache-Control": "max-age=300, must-revalidate"}
-	}
-	return out, nil
+	return list(names, len(services)), nil
 }
 
 func (a *API) services(r *http.Request) (api.Answer, error) {
@@ -84,42 +144,48 @@ func (a *API) services(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return a.names(r, services)
+	return list(services, len(services)), nil
 }
 
 func (a *API) spans(r *http.Request) (api.Answer, error) {
-	service := r.FormValue("serviceName")
-	if err := given(r, "serviceName"); err != nil || service == "" {
-		return api.Answer{Value: []string{}}, err
-	}
-	ops, err := a.engine.Operations(r.Context(), service)
+	form, err := given(r, "serviceName")
 	if err != nil {
 		return api.Answer{}, err
 	}
-	var list []string
-	for _, op := range ops {
-		if op.Name != "" {
-			list = append(list, op.Name)
+	var names []string
+	if service := form.Get("serviceName"); service != "" {
+		ops, err := a.engine.Operations(r.Context(), service)
+		if err != nil {
+			return api.Answer{}, err
+		}
+		for _, op := range ops {
+			if op.Name != "" {
+				names = append(names, op.Name)
+			}
 		}
 	}
-	return a.names(r, list)
+	return a.names(r, names)
 }
 
 // recent bounds the traces that are looked at for the remote services of a service.
 const recent = 200
 
 func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
-	service := r.FormValue("serviceName")
-	if err := given(r, "serviceName"); err != nil || service == "" {
-		return api.Answer{Value: []string{}}, err
+	form, err := given(r, "serviceName")
+	if err != nil {
+		return api.Answer{}, err
+	}
+	service := form.Get("serviceName")
+	if service == "" {
+		return a.names(r, nil)
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
-	var list []string
+	var names []string
 	req := query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}, Outline: true}, Limit: recent, NoCursor: true}
-	_, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
+	_, _, err = a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		for i := range t.Spans {
 			if v, ok := trace.Get(t.Spans[i].Attrs, "peer.service"); ok && t.Spans[i].Service() == service {
-				list = append(list, v.Text())
+				names = append(names, v.Text())
 			}
 		}
 		return nil
@@ -127,7 +193,7 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return a.names(r, list)
+	return a.names(r, names)
 }
 
 // maxKeys is how many keys are offered, those that most spans have. Zipkin's server offers those that it was configured with.
@@ -139,24 +205,25 @@ func (a *API) autocompleteKeys(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
-	var list []string
+	var keys []string
 	for i := range stats.Keys {
 		k := &stats.Keys[i]
-		if !k.Many && isTag(k.Scope) && len(list) < maxKeys {
-			list = append(list, k.Key)
+		if !k.Many && isTag(k.Scope) && len(keys) < maxKeys {
+			keys = append(keys, k.Key)
 		}
 	}
-	return a.names(r, list)
+	return list(keys, len(keys)), nil
 }
 
 // isTag reports whether Zipkin's annotationQuery looks at what has the scope.
 func isTag(s trace.AttrScope) bool { return s == trace.ScopeSpan || s == trace.ScopeResource }
 
 func (a *API) autocompleteValues(r *http.Request) (api.Answer, error) {
-	key := r.FormValue("key")
-	if err := given(r, "key"); err != nil {
+	form, err := given(r, "key")
+	if err != nil {
 		return api.Answer{}, err
 	}
+	key := form.Get("key")
 	if key == "" {
 		return api.Answer{}, trace.Errorf(trace.Invalid, "key was empty")
 	}
@@ -164,19 +231,19 @@ func (a *API) autocompleteValues(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	var list []string
+	var values []string
 	for i := range stats.Keys {
 		for _, v := range stats.Keys[i].Values {
 			if isTag(stats.Keys[i].Scope) && !v.Cut {
-				list = append(list, v.Value.Text())
+				values = append(values, v.Value.Text())
 			}
 		}
 	}
-	return a.names(r, list)
+	return list(values, len(values)), nil
 }
 
 func (a *API) trace(r *http.Request) (api.Answer, error) {
-	id, err := parseID(r.PathValue("id"))
+	id, err := parseID(strings.ToValidUTF8(strings.TrimSpace(r.PathValue("id")), "\uFFFD"))
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -207,27 +274,20 @@ func parseID(s string) (trace.ID, error) {
 }
 
 func (a *API) traceMany(r *http.Request) (api.Answer, error) {
-	if err := given(r, "traceIds"); err != nil {
+	form, err := given(r, "traceIds")
+	if err != nil {
 		return api.Answer{}, err
 	}
-	ids := strings.Split(r.FormValue("traceIds"), ",")
-	switch {
-	case r.FormValue("traceIds") == "":
+	ids := strings.Split(form.Get("traceIds"), ",")
+	if form.Get("traceIds") == "" {
 		return api.Answer{}, trace.Errorf(trace.Invalid, "traceIds parameter is empty")
-	case len(ids) == 1:
-		return api.Answer{}, trace.Errorf(trace.Invalid, "Use /api/v2/trace/{traceId} endpoint to retrieve a single trace")
+	}
+	parsed, err := parseIDs(ids)
+	if err != nil {
+		return api.Answer{}, err
 	}
 	out := &api.List{}
-	seen := map[trace.ID]bool{}
-	for _, s := range ids {
-		id, err := parseID(s)
-		if err != nil {
-			return api.Answer{}, err
-		}
-		if seen[id] {
-			return api.Answer{}, trace.Errorf(trace.Invalid, "redundant traceId: %s", s)
-		}
-		seen[id] = true
+	for _, id := range parsed {
 		t, err := a.engine.Trace(r.Context(), id, trace.Range{})
 		if trace.KindOf(err) == trace.NotFound {
 			continue
@@ -242,19 +302,57 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 	return api.Answer{Raw: out.JSON("", "")}, nil
 }
 
-func (a *API) traces(r *http.Request) (api.Answer, error) {
-	if err := r.ParseForm(); err != nil {
-		return api.Answer{}, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
+// parseIDs reads two or more trace IDs. As in Zipkin's server, that there is but one is found last.
+func parseIDs(list []string) ([]trace.ID, error) {
+	ids := make([]trace.ID, 0, len(list))
+	seen := map[trace.ID]bool{}
+	for _, s := range list {
+		id, err := parseID(s)
+		if err != nil {
+			return nil, err
+		}
+		if seen[id] {
+			return nil, trace.Errorf(trace.Invalid, "redundant traceId: %s", s)
+		}
+		seen[id] = true
+		ids = append(ids, id)
 	}
-	req, err := parse(r.Form, time.Now())
+	if len(ids) == 1 {
+		return nil, trace.Errorf(trace.Invalid, "Use /api/v2/trace/{traceId} endpoint to retrieve a single trace")
+	}
+	return ids, nil
+}
+
+func (a *API) traces(r *http.Request) (api.Answer, error) {
+	form, err := params(r)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &api.List{}
-	if _, _, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error { return out.Add(wire.EncodeTrace(t)) }); err != nil {
+	req, err := parse(form, time.Now())
+	if err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Raw: out.JSON("", "")}, nil
+	out, n := &api.List{}, 0
+	_, rep, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
+		n++
+		return out.Add(wire.EncodeTrace(t))
+	})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	why := rep.Incomplete
+	if why == "" && n == maxLimit {
+		why = fmt.Sprintf("these are the newest %d traces", n)
+	}
+	return incomplete(api.Answer{Raw: out.JSON("", "")}, why), nil
+}
+
+// incomplete adds a header that says why something was left out of an answer, if something was: Zipkin's form has no place for it.
+func incomplete(answer api.Answer, why string) api.Answer {
+	if why != "" {
+		answer.Header = map[string]string{"X-Clew-Incomplete": why}
+	}
+	return answer
 }
 
 func serviceIs(name string) trace.Cond {
@@ -264,21 +362,22 @@ func serviceIs(name string) trace.Cond {
 // dependencies counts the calls between services. Zipkin has them counted beforehand; here the newest traces are read, and a
 // header says so when there were more than are read for one answer.
 func (a *API) dependencies(r *http.Request) (api.Answer, error) {
-	if err := given(r, "endTs"); err != nil {
+	form, err := given(r, "endTs")
+	if err != nil {
 		return api.Answer{}, err
 	}
-	rng, err := parseRange(r.Form, time.Now())
-	if err != nil {
+	endTs, lookback := number{name: "endTs", bits: 64, plain: true}, number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()}
+	if err := cmp.Or(read(form, &endTs, &lookback), positive(&endTs, &lookback)); err != nil {
 		return api.Answer{}, err
 	}
 	calls := links{}
-	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rng}, calls.addTrace)
+	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rangeOf(endTs.value, lookback.value)}, calls.addTrace)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	answer := api.Answer{Value: calls.list()}
+	why := ""
 	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest traces only"}
+		why = "counted in the newest traces only"
 	}
-	return answer, nil
+	return incomplete(api.Answer{Value: calls.list()}, why), nil
 }

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clewtrace/clew/api"
-	"github.com/clewtrace/clew/api/admin"
 	apizipkin "github.com/clewtrace/clew/api/zipkin"
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/receive"
@@ -25,35 +24,18 @@ import (
 // The page is served here, and no browser is sent to the query port: where a Zipkin was, behind a load balancer, an ingress or a port-forward, this
 // port alone is reached, and by a name that says nothing of another. It shows nobody more than before: reading at this port takes the same right as
 // at the query port (zipkinNeeds), of the same tenant, and Zipkin's API has the same spans.
-func zipkinAnswers(health *admin.Health, gate *api.Gate, engine *query.Engine, own http.Handler) *http.ServeMux {
+func zipkinAnswers(gate *api.Gate, engine *query.Engine, own http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", health.Live)
+	apizipkin.RegisterServer(mux, versionText())
 	apizipkin.Register(mux, gate, engine)
 
 	page := http.NewServeMux()
 	apizipkin.Register(page, gate, engine)
+	apizipkin.RegisterPage(page)
 	page.Handle("/api/v1/", own)
-	page.Handle("/", ui.Handler(zipkinPage))
-	mux.Handle(zipkinPage+"/", http.StripPrefix(zipkinPage, page))
-	for _, path := range []string{"/{$}", "/traces/{id}", "/dependency"} { // as they were before Zipkin 2; the first is Zipkin's still
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			redirect(w, zipkinPage+r.URL.EscapedPath(), r.URL.RawQuery)
-		})
-	}
-	mux.HandleFunc("GET "+zipkinPage, func(w http.ResponseWriter, r *http.Request) { redirect(w, zipkinPage+"/", r.URL.RawQuery) })
+	page.Handle("/", ui.Handler(apizipkin.Page))
+	mux.Handle(apizipkin.Page+"/", http.StripPrefix(apizipkin.Page, page))
 	return mux
-}
-
-// zipkinPage is where Zipkin's server has its page.
-const zipkinPage = "/zipkin"
-
-// redirect sends a browser to a path of the same server, with the same query, as Zipkin's server does.
-func redirect(w http.ResponseWriter, path, query string) {
-	if query != "" {
-		path += "?" + query
-	}
-	w.Header().Set("Location", path)
-	w.WriteHeader(http.StatusFound)
 }
 
 // zipkinServers returns the server of Zipkin's port, whose mux has its read API already, and that of scribe.

@@ -2,7 +2,6 @@ package zipkin
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,11 +226,7 @@ func (w *writer) appendEvents(b []byte, s *trace.Span) []byte {
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			text, err := json.Marshal(s)
-			if err != nil { // a string always marshals
-				panic(err)
-			}
-			return append(b, text...)
+			return append(b, marshal(s)...)
 		}
 	}
 	return append(append(append(b, '"'), s...), '"')

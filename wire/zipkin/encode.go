@@ -1,6 +1,7 @@
 package zipkin
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"math"
@@ -82,12 +83,18 @@ func Encode(f Format, spans []trace.Span) []byte {
 	return marshal(v2)
 }
 
+// EncodeNames returns a list of names as JSON.
+func EncodeNames(names []string) []byte { return marshal(append([]string{}, names...)) }
+
+// marshal returns JSON as Zipkin's server writes it: with <, > and & as they are.
 func marshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil { // strings and numbers alone
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // strings and numbers alone
 		panic(err)
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // FormatID returns a trace ID as Zipkin writes it: 16 digits if the first half is zero, else 32.
