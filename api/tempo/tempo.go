@@ -40,6 +40,8 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build st
 		{"GET /api/traces/{id}", "trace", a.traceV1},
 		{"GET /api/v2/traces/{id}", "trace", a.traceV2},
 		{"GET /api/search", "search", handler(searchRequest, a.search)},
+		{"GET /api/metrics/query_range", "metrics_range", handler(metricsRequest, a.series(false))},
+		{"GET /api/metrics/query", "metrics_instant", handler(metricsRequest, a.series(true))},
 		{"GET /api/search/tags", "tags", handler(tagsRequest, a.tagsV1)},
 		{"GET /api/v2/search/tags", "tags", handler(tagsRequest, a.tagsV2)},
 		{"GET /api/search/tag/{path...}", "tag_values", handler(valuesRequest, a.valuesV1)},
@@ -53,11 +55,13 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build st
 		mux.Handle(c.pattern, h)
 	}
 	for name, call := range map[string]api.Call{
-		"Search":            a.searchStream,
-		"SearchTags":        called[wire.TagsRequest](a.tagsV1),
-		"SearchTagsV2":      called[wire.TagsRequest](a.tagsV2),
-		"SearchTagValues":   called[wire.ValuesRequest](a.valuesV1),
-		"SearchTagValuesV2": called[wire.ValuesRequest](a.valuesV2),
+		"Search":              a.searchStream,
+		"MetricsQueryRange":   a.seriesStream(false),
+		"MetricsQueryInstant": a.seriesStream(true),
+		"SearchTags":          called[wire.TagsRequest](a.tagsV1),
+		"SearchTagsV2":        called[wire.TagsRequest](a.tagsV2),
+		"SearchTagValues":     called[wire.ValuesRequest](a.valuesV1),
+		"SearchTagValuesV2":   called[wire.ValuesRequest](a.valuesV2),
 	} {
 		mux.Handle("POST /tempopb.StreamingQuerier/"+name, gate.GRPC("tempo", "grpc_"+name, call))
 	}
