@@ -137,15 +137,6 @@ func (f Field) Type() Type {
 	return TypeAny
 }
 
-// PerTrace reports whether the field has one value for all spans of a trace.
-func (f Field) PerTrace() bool {
-	switch f.Intrinsic {
-	case TraceDuration, TraceRootName, TraceRootService, TraceID:
-		return true
-	}
-	return false
-}
-
 // Many reports whether the field may have several values on one span, one for each event or link; an array is one value.
 func (f Field) Many() bool {
 	switch f.Intrinsic {

@@ -89,7 +89,18 @@ func (p *Pattern) Strings() (texts []string, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	return stringsOf(tree)
+	// A pattern matches whole texts anyway: anchors at its ends say nothing.
+	parts := []*syntax.Regexp{tree}
+	if tree.Op == syntax.OpConcat {
+		parts = tree.Sub
+	}
+	if parts[0].Op == syntax.OpBeginText {
+		parts = parts[1:]
+	}
+	if n := len(parts); n > 0 && parts[n-1].Op == syntax.OpEndText {
+		parts = parts[:n-1]
+	}
+	return stringsOf(&syntax.Regexp{Op: syntax.OpConcat, Sub: parts})
 }
 
 func stringsOf(re *syntax.Regexp) ([]string, bool) {

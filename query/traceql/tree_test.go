@@ -169,16 +169,15 @@ func TestWalk(t *testing.T) {
 	Walk(nil, func(Expr) bool { t.Error("nothing was visited"); return true })
 }
 
-// TestFieldKinds says of which fields there is one value in a trace, or several on a span.
-func TestFieldKinds(t *testing.T) {
-	for f, want := range map[Field][2]bool{
-		{Scope: ScopeIntrinsic, Intrinsic: TraceDuration}: {true, false},
-		{Scope: ScopeIntrinsic, Intrinsic: EventName}:     {false, true},
-		{Scope: ScopeLink, Key: "a"}:                      {false, true},
-		{Scope: ScopeResource, Key: "a"}:                  {false, false},
+func TestMany(t *testing.T) {
+	for f, want := range map[Field]bool{
+		{Scope: ScopeIntrinsic, Intrinsic: TraceDuration}: false,
+		{Scope: ScopeIntrinsic, Intrinsic: EventName}:     true,
+		{Scope: ScopeLink, Key: "a"}:                      true,
+		{Scope: ScopeResource, Key: "a"}:                  false,
 	} {
-		if got := [2]bool{f.PerTrace(), f.Many()}; got != want {
-			t.Errorf("%s: %v, want %v", f, got, want)
+		if f.Many() != want {
+			t.Errorf("%s: %v", f, f.Many())
 		}
 	}
 }
@@ -188,7 +187,8 @@ func TestStrings(t *testing.T) {
 	for pattern, want := range map[string][]string{
 		"GET": {"GET"}, "GET|POST": {"GET", "POST"}, "us-(east|west)-[12]": {"us-east-1", "us-east-2", "us-west-1", "us-west-2"},
 		"a?b": {"ab", "b"}, "": {""}, "(a|ab)(c)": {"ac", "abc"}, `a\.b`: {"a.b"},
-		"a.*": nil, "a+": nil, "(?i)get": nil, "^a$": nil, "[a-z]{9}": nil, `\pL`: nil, ".": nil,
+		"^a$": {"a"}, "^(a|b)$": {"a", "b"}, "^a": {"a"}, "a$": {"a"}, "^$": {""}, "^": {""}, "a^b": nil, "(^a|b)": nil,
+		"a.*": nil, "a+": nil, "(?i)get": nil, "[a-z]{9}": nil, `\pL`: nil, ".": nil,
 	} {
 		p := Pattern{Text: pattern}
 		if got, ok := p.Strings(); ok != (want != nil) || ok && cmp.Diff(want, got) != "" {
