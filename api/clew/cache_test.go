@@ -1,6 +1,7 @@
 package clew
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 // TestCache: what is kept stays within its bytes, and what was asked for last is kept longest.
 func TestCache(t *testing.T) {
 	c := newCache(100)
-	r := httptest.NewRequest("GET", "/?version=0", nil)
+	r := httptest.NewRequest(http.MethodGet, "/?version=0", nil)
 	made := func(id byte, bytes int64) *arranged {
 		return &arranged{trace: &trace.Trace{ID: trace.ID{id}}, tenant: trace.TenantOf(r.Context()), bytes: bytes}
 	}

@@ -138,10 +138,10 @@ func (c *Condition) cost(t *trace.Table) int {
 		n += 100
 	}
 	for _, f := range c.ask.fields {
-		switch {
-		case f.Scope == traceql.ScopeResource:
+		switch f.Scope {
+		case traceql.ScopeResource:
 			n++
-		case f.Scope == traceql.ScopeIntrinsic:
+		case traceql.ScopeIntrinsic:
 			if f.Intrinsic == traceql.SpanDuration || t.Wide {
 				n += 2
 			}

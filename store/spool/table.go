@@ -147,8 +147,7 @@ func (t *tables) group(ctx context.Context, w *tableWorker, i int) error {
 		return nil
 	}
 	g, err := w.reader.group(at)
-	t.note(at.block, err)
-	if err != nil {
+	if t.note(at.block, err); g == nil { // damaged
 		return nil
 	}
 	m := newMatcher(g.rows, t.conds)
