@@ -164,6 +164,14 @@ func unitOf(n *traceql.Metrics) float64 {
 }
 
 func (m *metrics) run(ctx context.Context) error {
+	if b := newByColumn(m); b != nil {
+		return b.run(ctx)
+	}
+	return m.byTrace(ctx)
+}
+
+// byTrace goes over whole traces, which any query can be answered from.
+func (m *metrics) byTrace(ctx context.Context) error {
 	c := &eval.Context{}
 	told := time.Now()
 	for t, err := range m.engine.Scan(ctx, m.plan.scan, &m.report.ScanReport) {

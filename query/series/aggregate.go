@@ -45,6 +45,9 @@ func New(s Spec) *Aggregator {
 	return &Aggregator{spec: s, groups: map[string]*Group{}}
 }
 
+// Another returns an Aggregator of the same Spec without spans, for another worker.
+func (a *Aggregator) Another() *Aggregator { return New(a.spec) }
+
 // Group is the spans with equal values of what is grouped by.
 type Group struct {
 	agg       *Aggregator
@@ -170,8 +173,11 @@ func (g *Group) grow(i int) error {
 	return nil
 }
 
-// Add adds a span to the group with such values: Group and Group.Add in one.
+// Add adds a span to the group with such values: Group and Group.Add in one. A span outside of the grid makes no group.
 func (a *Aggregator) Add(values []eval.Value, s Sample) error {
+	if _, ok := a.spec.Grid.At(s.Time); !ok {
+		return nil
+	}
 	g, err := a.Group(values)
 	if err != nil {
 		return err

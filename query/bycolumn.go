@@ -1,0 +1,272 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/clewtrace/clew/query/column"
+	"github.com/clewtrace/clew/query/eval"
+	"github.com/clewtrace/clew/query/series"
+	"github.com/clewtrace/clew/query/traceql"
+	"github.com/clewtrace/clew/trace"
+)
+
+// byColumn answers a query of metrics that asks of single spans alone: from the store's tables, on all cores.
+type byColumn struct {
+	metrics *metrics
+	leaves  []*columnLeaf
+	workers []*columnWorker
+	spans   atomic.Int64 // looked at
+}
+
+// columnLeaf is a leaf whose questions are ready for tables.
+type columnLeaf struct {
+	*leaf
+	cond *column.Condition
+	by   []*column.Field
+	of   *column.Field // nil: spans are counted
+}
+
+// columnWorker is what one goroutine has counted. It is nobody else's until all have ended.
+type columnWorker struct {
+	aggs    []*series.Aggregator // by leaf
+	context eval.Context
+	traces  int
+}
+
+// newByColumn returns nil if the query asks about more than single spans.
+func newByColumn(m *metrics) *byColumn {
+	if _, ok := m.Query.Hint("extrapolate"); ok { // it reads what is in no column
+		return nil
+	}
+	b := &byColumn{metrics: m}
+	for n, l := range m.leaves {
+		c := newColumnLeaf(n, l)
+		if c == nil {
+			return nil
+		}
+		b.leaves = append(b.leaves, c)
+	}
+	for range runtime.GOMAXPROCS(0) {
+		w := &columnWorker{}
+		for _, l := range b.leaves {
+			w.aggs = append(w.aggs, l.agg.Another())
+		}
+		b.workers = append(b.workers, w)
+	}
+	return b
+}
+
+func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
+	if l.comp != nil {
+		return nil
+	}
+	c := &columnLeaf{leaf: l}
+	var cond traceql.Expr
+	for _, s := range n.Pipeline.Stages {
+		f, ok := s.(*traceql.Filter)
+		switch {
+		case !ok:
+			return nil
+		case cond == nil:
+			cond = f.Cond
+		case f.Cond != nil:
+			cond = &traceql.Binary{Op: traceql.OpAnd, X: cond, Y: f.Cond}
+		}
+	}
+	var ok bool
+	if c.cond, ok = column.Compile(cond); !ok {
+		return nil
+	}
+	for _, f := range n.By {
+		by, ok := column.Read(f.Field)
+		if !ok {
+			return nil
+		}
+		c.by = append(c.by, by)
+	}
+	if n.Of != nil {
+		if c.of, ok = column.Read(n.Of.Field); !ok {
+			return nil
+		}
+	}
+	return c
+}
+
+func (b *byColumn) run(ctx context.Context) error {
+	m := b.metrics
+	err := m.engine.Tables(ctx, m.plan.scan, &m.report.ScanReport, b)
+	m.report.Spans = b.spans.Load()
+	for _, w := range b.workers {
+		m.report.Traces += w.traces
+		for i, l := range b.leaves {
+			err = errors.Join(err, l.agg.Merge(w.aggs[i]))
+		}
+	}
+	return err
+}
+
+// Workers returns how many cores there are.
+func (b *byColumn) Workers() int { return len(b.workers) }
+
+// spend counts spans against the query's limit.
+func (b *byColumn) spend(n int) error {
+	limit := b.metrics.engine.Limits.Spans
+	if total := b.spans.Add(int64(n)); limit > 0 && total > limit {
+		return budget("spans", limit)
+	}
+	return nil
+}
+
+// Trace counts the spans of a trace that is in no table.
+func (b *byColumn) Trace(worker int, t *trace.Trace) error {
+	if err := b.spend(len(t.Spans)); err != nil {
+		return err
+	}
+	w := b.workers[worker]
+	w.traces++
+	w.context.Reset(t)
+	for i, l := range b.leaves {
+		mine := leaf{by: l.leaf.by, of: l.leaf.of, agg: w.aggs[i], row: make([]eval.Value, len(l.by))}
+		for _, set := range l.plan.pipeline.Eval(&w.context) {
+			for _, k := range set.Spans {
+				if err := mine.add(w.context.At(int(k)), b.metrics.weight); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Table counts a table's spans.
+func (b *byColumn) Table(worker int, t *trace.Table) error {
+	if err := b.spend(t.Rows); err != nil {
+		return err
+	}
+	for i, l := range b.leaves {
+		if err := b.count(l, t, b.workers[worker].aggs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *byColumn) count(l *columnLeaf, t *trace.Table, agg *series.Aggregator) error {
+	exemplars := b.metrics.Exemplars > 0
+	rows, err := l.cond.Select(t)
+	if err != nil || rows.None {
+		return err
+	}
+	starts, err := t.Columns.Numbers(trace.StartColumn)
+	if err != nil {
+		return err
+	}
+	var values []float64
+	if l.of != nil {
+		values, err = l.of.Numbers(t, rows)
+	} else if exemplars {
+		values, err = durations(t)
+	}
+	if err != nil {
+		return err
+	}
+	groups, err := l.groups(t, rows, agg)
+	if err != nil {
+		return err
+	}
+	s := series.Sample{Weight: 1}
+	for row, start := range starts {
+		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
+			continue
+		}
+		if _, ok := b.metrics.grid.At(start); !ok {
+			continue
+		}
+		if values != nil {
+			if s.Value = values[row]; math.IsNaN(s.Value) {
+				continue
+			}
+		}
+		if s.Time = start; exemplars {
+			s.TraceID, s.SpanID = t.Columns.IDs(row)
+		}
+		g, err := groups.of(row)
+		if err == nil {
+			err = g.Add(s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func durations(t *trace.Table) ([]float64, error) {
+	ns, err := t.Columns.Numbers(trace.DurationColumn)
+	out := make([]float64, len(ns))
+	for row, d := range ns {
+		out[row] = float64(d)
+	}
+	return out, err
+}
+
+// tableGroups finds the groups that a table's rows belong to.
+type tableGroups struct {
+	agg    *series.Aggregator
+	values []column.Values // by what is grouped by
+	row    []eval.Value
+	known  []*series.Group          // by the number of the one value that differs between rows, or the only one
+	more   map[uint64]*series.Group // by the numbers of several; nil: there are too many to be numbered
+}
+
+func (l *columnLeaf) groups(t *trace.Table, rows column.Rows, agg *series.Aggregator) (*tableGroups, error) {
+	g := &tableGroups{agg: agg, row: make([]eval.Value, len(l.by))}
+	places := 1.0
+	for _, by := range l.by {
+		v, err := by.Values(t, rows)
+		if err != nil {
+			return nil, err
+		}
+		g.values = append(g.values, v)
+		places *= float64(max(len(v.List), 1))
+	}
+	switch {
+	case places <= float64(2*t.Rows+1):
+		g.known = make([]*series.Group, int(places))
+	case places < 1<<62:
+		g.more = map[uint64]*series.Group{}
+	}
+	return g, nil
+}
+
+// of returns the group of a row.
+func (g *tableGroups) of(row int) (*series.Group, error) {
+	place := uint64(0)
+	for i := range g.values {
+		place = place*uint64(len(g.values[i].List)) + uint64(g.values[i].At(row))
+	}
+	if g.known != nil && g.known[place] != nil {
+		return g.known[place], nil
+	}
+	if found := g.more[place]; found != nil {
+		return found, nil
+	}
+	for i := range g.values {
+		g.row[i] = g.values[i].List[g.values[i].At(row)]
+	}
+	group, err := g.agg.Group(g.row)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case g.known != nil:
+		g.known[place] = group
+	case g.more != nil:
+		g.more[place] = group
+	}
+	return group, nil
+}
