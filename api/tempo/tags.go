@@ -21,12 +21,14 @@ var scopes = []struct {
 	name string
 	at   trace.AttrScope
 }{
-	{"resource", trace.ScopeResource}, {"span", trace.ScopeSpan}, {"event", noScope}, {"link", noScope}, {"instrumentation", trace.ScopeInstrumentation}, {scopeIntrinsic, trace.ScopeIntrinsic},
+	{"resource", trace.ScopeResource}, {"span", trace.ScopeSpan}, {scopeEvent, noScope}, {scopeLink, noScope}, {"instrumentation", trace.ScopeInstrumentation}, {scopeIntrinsic, noScope},
 }
 
 const (
-	scopeIntrinsic = "intrinsic"
-	noScope        = trace.AttrScope(255) // of what is not counted
+	scopeEvent, scopeLink = "event", "link"
+	scopeIntrinsic        = "intrinsic"
+
+	noScope = trace.AttrScope(255) // of what is not counted
 )
 
 // tagsV2 answers with names by scope, sorted. Where there is a limit, those that most spans have are kept.
@@ -69,13 +71,26 @@ func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, 
 		return nil, err
 	}
 	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
-	for _, s := range scopes {
-		var tags []string
-		if wanted(s.name) {
-			tags = keysOf(stats.Keys, s.at)
+	var inner innerNames
+	if wanted(scopeEvent) || wanted(scopeLink) {
+		if inner, err = a.inner.of(ctx, a.engine); err != nil {
+			return nil, err
 		}
-		if s.name == scopeIntrinsic && wanted(s.name) {
+	}
+	for _, s := range scopes {
+		if !wanted(s.name) {
+			continue
+		}
+		var tags []string
+		switch s.name {
+		case scopeEvent:
+			tags = slices.Clone(inner.events)
+		case scopeLink:
+			tags = slices.Clone(inner.links)
+		case scopeIntrinsic:
 			tags = slices.Clone(intrinsics)
+		default:
+			tags = keysOf(stats.Keys, s.at)
 		}
 		if q.Limit > 0 && len(tags) > int(q.Limit) {
 			tags = tags[:q.Limit]

@@ -21,11 +21,12 @@ const version = "3.0.0"
 type API struct {
 	engine *query.Engine
 	build  string // Clew's own version
+	inner  inner
 }
 
 // Register adds the API's calls to a mux that answers nothing else; build is Clew's version.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build string) {
-	a := &API{engine, build}
+	a := &API{engine: engine, build: build, inner: inner{byTenant: map[string]innerNames{}}}
 	for pattern, text := range map[string]string{"GET /ready": "ready\n", "GET /api/echo": "echo"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", plain)
