@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/clewtrace/clew/query/eval"
@@ -64,7 +65,7 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 	}
 	a := m.answer()
 	if r.Query.Explain {
-		a.Plan, a.Series = m.plan.explain(&m.report, len(a.Series)), nil
+		a.Plan, a.Series = m.plan.explain(&m.report, fmt.Sprintf("made %d series", len(a.Series))), nil
 	}
 	return a, nil
 }
@@ -164,6 +165,9 @@ func unitOf(n *traceql.Metrics) float64 {
 }
 
 func (m *metrics) run(ctx context.Context) error {
+	if m.plan.never {
+		return nil
+	}
 	if b := newByColumn(m); b != nil {
 		return b.run(ctx)
 	}

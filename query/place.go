@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/traceql"
@@ -75,3 +76,5 @@ func parsePlace(s string, sum [4]byte) (place, error) {
 	copy(p.position.ID[:], b[16:32])
 	return p, nil
 }
+
+func timeText(ns uint64) string { return time.Unix(0, int64(ns)).UTC().Format(time.RFC3339Nano) }

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -119,7 +120,7 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 	}
 	a := &SearchAnswer{Traces: s.found, Cursor: s.next, Report: s.report}
 	if r.Query.Explain {
-		a.Plan = s.plan.explain(&s.report, len(a.Traces))
+		a.Plan = s.plan.explain(&s.report, fmt.Sprintf("found %d traces", len(a.Traces)))
 		a.Traces, a.Cursor = nil, ""
 	}
 	return a, nil
@@ -168,7 +169,7 @@ func (e *Engine) newSearch(r SearchRequest) (*search, error) {
 		}
 		s.after = after
 	}
-	s.plan = planSearch(r.Query, r.Range)
+	s.plan = planPipeline(r.Query.Search, r.Range)
 	return s, nil
 }
 
@@ -179,6 +180,9 @@ func (s *search) newestFirst() bool {
 }
 
 func (s *search) run(ctx context.Context) error {
+	if s.plan.never {
+		return nil
+	}
 	sc := s.plan.scan
 	if s.newestFirst() {
 		sc.Before = s.after.position

@@ -1,15 +1,20 @@
 package trace
 
+import "slices"
+
 // A Scan asks a store for traces. A trace is wanted if for each element of Spans it has at least one span on which
-// all of that element's conditions hold. A store may return more traces than that, never fewer; whoever asked
+// all of that element's conditions hold, and, unless Any is empty, a span on which all conditions of one of its elements hold. A store may return more traces than that, never fewer; whoever asked
 // evaluates the scan again with Match.
 type Scan struct {
 	Range  Range    // of the matching spans' start; not a condition on the rest of the trace
 	Spans  [][]Cond // empty: every trace with a span in Range
+	Any    [][]Cond // alternatives
 	Before Position // return only traces that come after this position in the order; zero: from the newest
-	// Outline says that of the traces' attributes, events and links only those are needed that Spans looks at, and the attribute
-	// "error": a store may leave the others out, and all else that only the page of a span shows.
+	// Outline says that of the spans' attributes, events and links only those are needed that Spans and Any look at, the attribute
+	// "error", and those of Keys: a store may leave the others out, and all else that only the page of a span shows, unless Details is set.
 	Outline bool
+	Keys    []string // with Outline: attributes of spans that are needed, too
+	Details bool     // with Outline: events, links, trace states and messages of the status are needed, too
 }
 
 // Position is a place in the one order of traces: start time descending, then trace ID ascending. The zero
@@ -40,7 +45,7 @@ const (
 	FieldKind                      // Value is an Int: a Kind
 	FieldStatus                    // Value is an Int: a StatusCode
 	FieldDuration                  // Value is an Int, ns
-	FieldAttr                      // the span's attribute Key, or else the resource's; Value compared by Op
+	FieldAttr                      // the attribute Key of the span or of its resource, or of one of them, see Cond.Scope
 	FieldEvent                     // an event's name, or an event's attribute Key if that is set
 	FieldTag                       // FieldAttr, or an event's attribute: what Jaeger calls a tag
 	FieldMark                      // FieldAttr, or an event with the name Key: what Zipkin's annotationQuery names
@@ -59,24 +64,33 @@ const (
 	OpEqual            // same type and content
 	OpGreaterEqual
 	OpLessEqual
+	OpAny  // equal, as by OpEqual, to one of Values; of an array, one of its elements is
+	OpTest // Test of it is true
 )
 
 // Cond is one simple condition on one span.
 type Cond struct {
 	Field Field
-	Key   string // of FieldAttr, FieldEvent, FieldTag and FieldMark
+	Scope AttrScope // of FieldAttr: ScopeSpan, ScopeResource, or ScopeAny, which is either
+	Key   string    // of FieldAttr, FieldEvent, FieldTag and FieldMark
 	Op    Op
 	Value Value
+
+	Values []Value          // of OpAny
+	Test   func(Value) bool // of OpTest; for several goroutines at once
 }
 
 // Match reports whether the trace meets the scan (Before left aside): the exact evaluation.
 func (sc *Scan) Match(t *Trace) bool {
-	if len(sc.Spans) == 0 {
+	if len(sc.Spans) == 0 && len(sc.Any) == 0 {
 		for i := range t.Spans {
 			if sc.Range.Contains(t.Spans[i].Start) {
 				return true
 			}
 		}
+		return false
+	}
+	if len(sc.Any) > 0 && !slices.ContainsFunc(sc.Any, func(conds []Cond) bool { return sc.anyMatches(t, conds) }) {
 		return false
 	}
 	for _, conds := range sc.Spans {
@@ -120,7 +134,7 @@ func (c *Cond) Match(s *Span) bool {
 	case FieldDuration:
 		return c.Compare(Int(int64(s.Duration())))
 	case FieldAttr:
-		return c.matchAttrs(s.Attrs) || c.matchAttrs(s.Resource.Attrs)
+		return c.Scope != ScopeResource && c.matchAttrs(s.Attrs) || c.Scope != ScopeSpan && c.matchAttrs(s.Resource.Attrs)
 	case FieldEvent:
 		return c.matchEvents(s.Events)
 	case FieldMark:
@@ -184,6 +198,25 @@ func (c *Cond) Compare(v Value) bool {
 		return v.typ == TypeInt && c.Value.typ == TypeInt && v.Int() >= c.Value.Int()
 	case OpLessEqual:
 		return v.typ == TypeInt && c.Value.typ == TypeInt && v.Int() <= c.Value.Int()
+	case OpAny:
+		return c.isAny(v)
+	case OpTest:
+		return c.Test(v)
+	}
+	return false
+}
+
+func (c *Cond) isAny(v Value) bool {
+	if slices.ContainsFunc(c.Values, v.Equal) {
+		return true
+	}
+	if v.typ != TypeArray {
+		return false
+	}
+	for i := range v.list {
+		if slices.ContainsFunc(c.Values, v.list[i].Value.Equal) {
+			return true
+		}
 	}
 	return false
 }

@@ -79,8 +79,7 @@ func condition(e traceql.Expr) test {
 	case *traceql.In:
 		return in(e)
 	case *traceql.Match:
-		x := operandOf(e.X)
-		return not(e.Not, anyOf(x, func(v Value) bool { return match(e, v) }))
+		return not(e.Not, anyOf(operandOf(e.X), Tester(e)))
 	case *traceql.IsNil:
 		x := operandOf(e.X)
 		return not(!e.Not, anyOf(x, func(v Value) bool { return !v.IsNil() }))
@@ -178,26 +177,32 @@ func cmpInt(a, b int64) int {
 	return 0
 }
 
-// in compiles a list. Texts are looked up in a set: a list may be long.
-func in(e *traceql.In) test {
-	values := make([]Value, len(e.Values))
-	texts := map[string]bool{}
-	for i, v := range e.Values {
-		values[i] = Value{e.Kind, v}
-		if e.Kind == traceql.TypeNumber {
+// in compiles a list.
+func in(e *traceql.In) test { return not(e.Not, anyOf(operandOf(e.X), Tester(e))) }
+
+// Tester returns what an In or a Match says of one value of its X, Not left aside. An array passes if one of its elements does.
+func Tester(e traceql.Expr) func(Value) bool {
+	if m, ok := e.(*traceql.Match); ok {
+		return func(v Value) bool { return match(m, v) }
+	}
+	n := e.(*traceql.In)
+	values := make([]Value, len(n.Values))
+	texts := map[string]bool{} // a list may be long
+	for i, v := range n.Values {
+		values[i] = Value{n.Kind, v}
+		if n.Kind == traceql.TypeNumber {
 			values[i] = Of(v)
 		}
-		if e.Kind == traceql.TypeString {
+		if n.Kind == traceql.TypeString {
 			texts[v.Str()] = true
 		}
 	}
-	is := func(v Value) bool {
+	return func(v Value) bool {
 		if v.Type == traceql.TypeString {
 			return texts[v.Value.Str()]
 		}
 		return slices.ContainsFunc(values, func(c Value) bool { return Compare(traceql.OpEqual, v, c) })
 	}
-	return not(e.Not, anyOf(operandOf(e.X), is))
 }
 
 // operandOf compiles an expression that yields values.

@@ -46,16 +46,17 @@ func readingOf(f traceql.Field) reading {
 	}
 	switch key := f.Key; f.Scope {
 	case traceql.ScopeAny:
+		of := ofResource(key)
 		return func(a At) Value {
 			if v := get(a.Span.Attrs, key); !v.IsNil() {
 				return v
 			}
-			return get(resourceOf(a.Span), key)
+			return of(a)
 		}
 	case traceql.ScopeSpan:
 		return func(a At) Value { return get(a.Span.Attrs, key) }
 	case traceql.ScopeResource:
-		return func(a At) Value { return get(resourceOf(a.Span), key) }
+		return ofResource(key)
 	case traceql.ScopeInstrumentation:
 		return func(a At) Value {
 			if a.Span.Scope == nil {
@@ -68,6 +69,20 @@ func readingOf(f traceql.Field) reading {
 		return read
 	}
 	return ofTrace(f.Intrinsic)
+}
+
+// ofResource reads an attribute of the resource. The name of a service is a text, whatever its type, as everywhere in Clew.
+func ofResource(key string) reading {
+	if key != "service.name" {
+		return func(a At) Value { return get(resourceOf(a.Span), key) }
+	}
+	return func(a At) Value {
+		v := get(resourceOf(a.Span), key)
+		if v.IsNil() || v.Type == traceql.TypeString {
+			return v
+		}
+		return text(v.Value.Text())
+	}
 }
 
 func resourceOf(s *trace.Span) []trace.Attr {

@@ -183,7 +183,7 @@ func (b *builder) combine(n *traceql.Combine) chooser {
 	x, y := b.spanset(n.X), b.spanset(n.Y)
 	switch n.Relation {
 	case traceql.And:
-		xSilent, ySilent := silent(n.X) && !silent(n.Y), silent(n.Y) && !silent(n.X)
+		xSilent, ySilent := Silent(n.X) && !Silent(n.Y), Silent(n.Y) && !Silent(n.X)
 		return func(c *Context, from []int32) []int32 {
 			xs := x(c, from)
 			if len(xs) == 0 {
@@ -213,13 +213,13 @@ func (b *builder) combine(n *traceql.Combine) chooser {
 	}
 }
 
-// silent reports whether a set says something about the trace alone, so that && adds none of its spans: an absence, or several.
-func silent(s traceql.Spanset) bool {
+// Silent reports whether a set says something about the trace alone, so that && adds none of its spans: an absence, or several.
+func Silent(s traceql.Spanset) bool {
 	switch s := s.(type) {
 	case *traceql.Absent:
 		return true
 	case *traceql.Combine:
-		return s.Relation <= traceql.Or && silent(s.X) && silent(s.Y)
+		return s.Relation <= traceql.Or && Silent(s.X) && Silent(s.Y)
 	}
 	return false
 }

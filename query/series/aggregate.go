@@ -1,6 +1,7 @@
 package series
 
 import (
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -142,7 +143,8 @@ func (g *Group) keep(i int, e exemplar) {
 	if g.exemplars == nil {
 		g.exemplars = map[int]exemplar{}
 	}
-	if old, ok := g.exemplars[i]; !ok || e.hash < old.hash {
+	old, ok := g.exemplars[i]
+	if !ok || cmp.Or(cmp.Compare(e.hash, old.hash), cmp.Compare(e.Time, old.Time), cmp.Compare(e.Value, old.Value)) < 0 { // spans may share an ID
 		g.exemplars[i] = e
 	}
 }

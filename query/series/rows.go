@@ -28,7 +28,9 @@ const (
 func (a *Aggregator) Rows() []Row {
 	var rows []Row
 	for _, g := range a.groups {
-		rows = append(rows, g.rows()...)
+		if len(g.counts) > 0 {
+			rows = append(rows, g.rows()...)
+		}
 	}
 	if len(a.spec.By) == 0 && len(rows) == 0 && (a.spec.Func == traceql.Rate || a.spec.Func == traceql.CountOverTime) {
 		rows = append(rows, Row{Values: make([]float64, a.spec.Grid.Steps)}) // no spans are a number of spans, too

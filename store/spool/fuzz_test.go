@@ -63,7 +63,7 @@ func FuzzReadSegment(f *testing.F) {
 func readAll(b *block, z *codec) {
 	r := newReader(z, newHeaderCache())
 	for i := range b.footer.Groups {
-		b.mayHave(i, []sought{{1, 1 << 63}})
+		b.mayHave(i, []sought{{needles: [][]uint64{{1, 1 << 63}}}})
 		g, err := b.groupHeader(i, z)
 		if err != nil {
 			continue

@@ -56,7 +56,7 @@ func (sn *scanner) open(at groupAt, earlier *groupScan) *groupScan {
 		return nil
 	}
 	g := &groupScan{group: read, round: sn.reader.round, tests: make([][]test, len(read.shapes)), possible: make([]bool, len(read.shapes))}
-	m := newMatcher(g.rows, sn.conds)
+	m := newMatcher(g.rows, condsOf(sn.sought))
 	for k := range g.shapes {
 		if m.mayBe(&g.shapes[k]) {
 			g.tests[k], g.possible[k] = m.tests(g.rowsOf(uint32(k)))

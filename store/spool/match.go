@@ -6,23 +6,63 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// matcher finds the rows that meet one conjunction of conditions: first it asks what all spans of a shape have in
+// matcher finds the rows that meet one of several conjunctions of conditions.
+type matcher []*conjunction
+
+// conjunction finds the rows that meet all of its conditions: first it asks what all spans of a shape have in
 // common, and only of the shapes that are left does it look at columns.
-type matcher struct {
+type conjunction struct {
 	rows  *rows
 	conds []trace.Cond
 	res   [][]bool // by condition: which resources meet it; nil: not asked yet
 }
 
-func newMatcher(r *rows, conds []trace.Cond) *matcher {
-	return &matcher{rows: r, conds: conds, res: make([][]bool, len(conds))}
+func newMatcher(r *rows, alternatives [][]trace.Cond) matcher {
+	m := make(matcher, len(alternatives))
+	for i, conds := range alternatives {
+		m[i] = &conjunction{rows: r, conds: conds, res: make([][]bool, len(conds))}
+	}
+	return m
+}
+
+// mayBe reports whether a shape is of a service and operation that are asked for, which tells most shapes.
+func (m matcher) mayBe(s *shape) bool {
+	return slices.ContainsFunc(m, func(c *conjunction) bool { return c.mayBe(s) })
+}
+
+// tests returns what is left to ask of each row of a shape; ok is false when no row can match.
+func (m matcher) tests(s *shapeRows) (left []test, ok bool) {
+	if len(m) == 1 {
+		return m[0].tests(s)
+	}
+	var open [][]test
+	for _, c := range m {
+		left, ok := c.tests(s)
+		if ok && len(left) == 0 {
+			return nil, true
+		}
+		if ok {
+			open = append(open, left)
+		}
+	}
+	if len(open) < 2 {
+		return slices.Concat(open...), len(open) == 1
+	}
+	return []test{func(i int) (bool, error) {
+		for _, tests := range open {
+			if ok, err := all(tests, i); ok || err != nil {
+				return ok, err
+			}
+		}
+		return false, nil
+	}}, true
 }
 
 // test reports whether row i meets a condition.
 type test func(i int) (bool, error)
 
 // tests returns what is left to ask of each row of a shape; ok is false when no row can match.
-func (m *matcher) tests(s *shapeRows) (left []test, ok bool) {
+func (m *conjunction) tests(s *shapeRows) (left []test, ok bool) {
 	for k := range m.conds {
 		c := &m.conds[k]
 		verdict, t := m.ask(k, c, s)
@@ -37,7 +77,7 @@ func (m *matcher) tests(s *shapeRows) (left []test, ok bool) {
 }
 
 // mayBe reports whether a shape is of the service and operation that are asked for, which tells most shapes.
-func (m *matcher) mayBe(s *shape) bool {
+func (m *conjunction) mayBe(s *shape) bool {
 	for k := range m.conds {
 		c := &m.conds[k]
 		if c.Field == trace.FieldService && !c.Compare(trace.String(s.service)) || c.Field == trace.FieldName && !s.wide && !c.Compare(trace.String(s.name)) {
@@ -48,7 +88,7 @@ func (m *matcher) mayBe(s *shape) bool {
 }
 
 // ask decides a condition for a whole shape, or returns the test that decides it for a row.
-func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+func (m *conjunction) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
 	switch c.Field {
 	case trace.FieldService:
 		return c.Compare(trace.String(s.service)), nil
@@ -97,7 +137,7 @@ func (m *matcher) ask(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test)
 }
 
 // whole asks the whole span.
-func (m *matcher) whole(c *trace.Cond, s *shapeRows, i int) (bool, error) {
+func (m *conjunction) whole(c *trace.Cond, s *shapeRows, i int) (bool, error) {
 	var span trace.Span
 	a := at{src: m.rows, row: uint32(i)}
 	if err := a.spanOf(s, nil, &span); err != nil {
@@ -107,7 +147,7 @@ func (m *matcher) whole(c *trace.Cond, s *shapeRows, i int) (bool, error) {
 }
 
 // event asks for an event, or for a tag, which may be an attribute, too. Most spans have no events, which the rest column tells.
-func (m *matcher) event(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+func (m *conjunction) event(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
 	var attr test
 	if c.Field != trace.FieldEvent {
 		if verdict, attr = m.attr(k, c, s); verdict {
@@ -131,10 +171,10 @@ func (m *matcher) event(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ tes
 }
 
 // attr asks for an attribute of a span or its resource.
-func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
+func (m *conjunction) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test) {
 	var columns []int
 	for j := range s.keys {
-		if s.keys[j].key == c.Key {
+		if s.keys[j].key == c.Key && c.Scope != trace.ScopeResource {
 			if c.Op == trace.OpExists {
 				return true, nil
 			}
@@ -146,6 +186,7 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 	if len(columns) == 0 && !anyRes {
 		return false, nil
 	}
+	text, plain := plainText(c)
 	return false, func(i int) (bool, error) {
 		if anyRes {
 			if err := m.rows.loadResource(s); err != nil {
@@ -159,8 +200,8 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 			if err := m.rows.z.Load(&s.attrs[j], s.n); err != nil {
 				return false, err
 			}
-			if s.keys[j].typ == trace.TypeString && (c.Op == trace.OpText || c.Op == trace.OpEqual) && c.Value.Type() == trace.TypeString {
-				if string(s.attrs[j].Bytes(i)) == c.Value.Str() {
+			if plain && s.keys[j].typ == trace.TypeString {
+				if string(s.attrs[j].Bytes(i)) == text {
 					return true, nil
 				}
 				continue
@@ -174,8 +215,22 @@ func (m *matcher) attr(k int, c *trace.Cond, s *shapeRows) (verdict bool, _ test
 	}
 }
 
+// plainText returns the text of a condition that a text meets if it is equal, and no other.
+func plainText(c *trace.Cond) (text string, ok bool) {
+	v := c.Value
+	if c.Op == trace.OpAny && len(c.Values) == 1 {
+		v = c.Values[0]
+	} else if c.Op != trace.OpText && c.Op != trace.OpEqual {
+		return "", false
+	}
+	return v.Str(), v.Type() == trace.TypeString
+}
+
 // resources returns which resources meet a condition on an attribute, or nil if none does.
-func (m *matcher) resources(k int, c *trace.Cond) []bool {
+func (m *conjunction) resources(k int, c *trace.Cond) []bool {
+	if c.Scope == trace.ScopeSpan {
+		return nil
+	}
 	if m.res[k] == nil {
 		m.res[k] = make([]bool, len(m.rows.resources))
 		for i := range m.rows.resources {

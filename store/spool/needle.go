@@ -48,7 +48,18 @@ type needles struct {
 
 func (s *needles) attrs(attrs []trace.Attr) {
 	for i := range attrs {
-		s.Add(hashValue(attrs[i].Key, attrs[i].Value))
+		s.value(attrs[i].Key, attrs[i].Value)
+	}
+}
+
+// value adds a value, and, of an array, its elements, too.
+func (s *needles) value(key string, v trace.Value) {
+	s.Add(hashValue(key, v))
+	if v.Type() != trace.TypeArray {
+		return
+	}
+	for _, e := range v.List() {
+		s.Add(hashValue(key, e.Value))
 	}
 }
 
@@ -73,7 +84,7 @@ func (s *needles) texts(k attrKey, c *pack.Column) {
 		}
 		value, err := trace.DecodeAttr(k.typ, 0, v)
 		s.err = cmp.Or(s.err, err)
-		s.Add(hashText(key, value.Text()))
+		s.value(k.key, value)
 	})
 }
 
@@ -102,14 +113,39 @@ func (s *needles) append(dst []byte, resources []resource) ([]byte, error) {
 	return s.AppendLines(dst), s.err
 }
 
-// sought is what a group must have one of to meet a condition, as hashes.
-type sought []uint64
+// sought is what is looked for: spans on which all of some conditions hold. A group that has one has one of each of needles, which are hashes.
+type sought struct {
+	conds   []trace.Cond
+	needles [][]uint64
+}
 
-// soughtBy returns what a group must have for a conjunction. Conditions that needles say nothing of are left out.
-func soughtBy(conds []trace.Cond) (all []sought) {
+// soughtBy returns what a scan looks for: one of its alternatives, or else its narrowest conjunction.
+func soughtBy(sc *trace.Scan) []sought {
+	alternatives := sc.Any
+	if len(alternatives) == 0 {
+		alternatives = [][]trace.Cond{narrowest(sc.Spans)}
+	}
+	all := make([]sought, len(alternatives))
+	for i, conds := range alternatives {
+		all[i] = sought{conds, needlesOf(conds)}
+	}
+	return all
+}
+
+// condsOf returns the conditions of what is sought.
+func condsOf(all []sought) [][]trace.Cond {
+	conds := make([][]trace.Cond, len(all))
+	for i := range all {
+		conds[i] = all[i].conds
+	}
+	return conds
+}
+
+// needlesOf returns what a group must have for a conjunction. Conditions that needles say nothing of are left out.
+func needlesOf(conds []trace.Cond) (all [][]uint64) {
 	for i := range conds {
 		c := &conds[i]
-		if c.Op != trace.OpText && c.Op != trace.OpEqual {
+		if c.Op != trace.OpText && c.Op != trace.OpEqual && c.Op != trace.OpAny {
 			continue
 		}
 		switch c.Field {
@@ -123,9 +159,16 @@ func soughtBy(conds []trace.Cond) (all []sought) {
 }
 
 // soughtValues returns the hashes of all values that meet a condition on an attribute.
-func soughtValues(c *trace.Cond) sought {
-	if c.Op == trace.OpEqual {
-		return sought{hashValue(c.Key, c.Value)}
+func soughtValues(c *trace.Cond) []uint64 {
+	switch c.Op {
+	case trace.OpEqual:
+		return []uint64{hashValue(c.Key, c.Value)}
+	case trace.OpAny:
+		hashes := make([]uint64, len(c.Values))
+		for i, v := range c.Values {
+			hashes[i] = hashValue(c.Key, v)
+		}
+		return hashes
 	}
 	text := c.Value.Text()
 	values := []trace.Value{trace.String(text), trace.Bool(text == "true")}
@@ -135,7 +178,7 @@ func soughtValues(c *trace.Cond) sought {
 	if f, err := strconv.ParseFloat(text, 64); err == nil {
 		values = append(values, trace.Double(f))
 	}
-	var out sought
+	var out []uint64
 	for _, v := range values {
 		if v.Text() == text {
 			out = append(out, hashValue(c.Key, v))
@@ -144,10 +187,20 @@ func soughtValues(c *trace.Cond) sought {
 	return out
 }
 
-// mayHave reports whether group i may have all that is sought, and how many bytes it read for that. Damage costs speed alone.
+// mayHave reports whether group i may have one of what is sought, and how many bytes it read for that. Damage costs speed alone.
 func (b *block) mayHave(i int, all []sought) (ok bool, read int64) {
+	for k := range all {
+		ok, n := b.mayHaveEach(i, all[k].needles)
+		if read += n; ok {
+			return true, read
+		}
+	}
+	return false, read
+}
+
+func (b *block) mayHaveEach(i int, needles [][]uint64) (ok bool, read int64) {
 	info := &b.footer.Groups[i]
-	for _, hashes := range all {
+	for _, hashes := range needles {
 		found := false
 		for _, h := range hashes {
 			may, err := pack.HasLine(b.at(info.Offset, info.Needles), info.Needles.Length, h)

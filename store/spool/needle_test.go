@@ -40,7 +40,7 @@ func TestNeedlesMissNothing(t *testing.T) {
 	}
 	defer func() { _ = b.file.Close() }()
 	has := func(c trace.Cond) bool {
-		ok, _ := b.mayHave(0, soughtBy([]trace.Cond{c}))
+		ok, _ := b.mayHave(0, soughtBy(&trace.Scan{Spans: [][]trace.Cond{{c}}}))
 		return ok
 	}
 	expect := func(attrs []trace.Attr, fields ...trace.Field) {
@@ -82,7 +82,7 @@ func TestDamagedNeedles(t *testing.T) {
 	traces := smallTraces(1, 3, 4)
 	traces[1][2].Attrs = []trace.Attr{{Key: "order", Value: trace.String("4711")}}
 	writeBlock(t, path, traces)
-	sought := soughtBy([]trace.Cond{{Field: trace.FieldAttr, Key: "order", Op: trace.OpText, Value: trace.String("4711")}})
+	sought := soughtBy(&trace.Scan{Spans: [][]trace.Cond{{{Field: trace.FieldAttr, Key: "order", Op: trace.OpText, Value: trace.String("4711")}}}})
 	var reported []int64
 	open := func() *block {
 		b, err := openBlock(&wal.Disk{}, path, 1, func(_ string, offset int64, _ error) { reported = append(reported, offset) })

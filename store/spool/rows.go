@@ -402,8 +402,8 @@ func wanted(sc *trace.Scan) *want {
 	if !sc.Outline {
 		return nil
 	}
-	w := &want{keys: []string{"error"}}
-	for _, conds := range sc.Spans {
+	w := &want{keys: append([]string{"error"}, sc.Keys...), rest: sc.Details}
+	for _, conds := range slices.Concat(sc.Spans, sc.Any) {
 		for i := range conds {
 			f := conds[i].Field
 			w.rest = w.rest || f == trace.FieldEvent || f == trace.FieldTag || f == trace.FieldMark

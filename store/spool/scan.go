@@ -9,7 +9,7 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// Scan yields whole traces, newest first, that have a span on which the narrowest conjunction of sc holds.
+// Scan yields whole traces, newest first, that have a span on which one of sc's alternatives holds, or else its narrowest conjunction.
 //
 // It reads groups from the one with the newest trace on, a stretch of traces at a time, and yields a trace as soon as nothing that is left
 // can have a newer one. What it finds is only the part of a trace that a group or head has; the whole trace is read when its turn comes,
@@ -19,10 +19,10 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 		z := s.codecs.Get().(*codec)
 		defer s.codecs.Put(z)
 		sn := &scanner{
-			ctx: ctx, scan: sc, conds: narrowest(sc.Spans), rep: rep, reader: newReader(z, s.headers),
+			ctx: ctx, scan: sc, sought: soughtBy(&sc), rep: rep, reader: newReader(z, s.headers),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{}, heads: map[*head]bool{},
 		}
-		sn.reader.want, sn.sought = wanted(&sc), soughtBy(sn.conds)
+		sn.reader.want = wanted(&sc)
 		if err := sn.run(yield); err != nil {
 			yield(nil, err)
 		}
@@ -43,8 +43,7 @@ func narrowest(spans [][]trace.Cond) []trace.Cond {
 type scanner struct {
 	ctx    context.Context
 	scan   trace.Scan
-	conds  []trace.Cond
-	sought []sought // by conds
+	sought []sought // one of them
 	rep    *trace.ScanReport
 	reader *reader
 	state  *state
@@ -138,7 +137,7 @@ func (sn *scanner) parts() (all parts) {
 	}
 	for _, b := range sn.state.blocks {
 		for i := range b.footer.Groups {
-			if info := &b.footer.Groups[i]; sn.scan.Range.Overlaps(info.Oldest, info.Newest) && sn.canHave(b) {
+			if info := &b.footer.Groups[i]; sn.scan.Range.Overlaps(info.Oldest, info.Newest) && canHave(b, sn.sought) {
 				all = append(all, part{last: info.Last, group: groupAt{b, i}})
 			}
 		}
@@ -147,27 +146,45 @@ func (sn *scanner) parts() (all parts) {
 }
 
 // canHave reports whether the block's lists of services and operations leave a chance of a match.
-func (sn *scanner) canHave(b *block) bool {
+func canHave(b *block, all []sought) bool {
+	return slices.ContainsFunc(all, func(s sought) bool { return s.in(b) })
+}
+
+func (s *sought) in(b *block) bool {
 	var ops []trace.Operation
-	known := false
-	for i := range sn.conds {
-		c := &sn.conds[i]
-		if c.Field == trace.FieldService && (c.Op == trace.OpEqual || c.Op == trace.OpText) {
+	known := false // ops are all that the service has
+	for i := range s.conds {
+		c := &s.conds[i]
+		if c.Field != trace.FieldService {
+			continue
+		}
+		if c.Op == trace.OpEqual || c.Op == trace.OpText {
 			if ops, known = b.footer.Operations[c.Value.Str()]; !known {
 				return false
 			}
+		} else if !anyService(b, c) {
+			return false
 		}
 	}
 	if !known || len(ops) >= maxOperations {
 		return true
 	}
-	for i := range sn.conds {
-		c := &sn.conds[i]
+	for i := range s.conds {
+		c := &s.conds[i]
 		if c.Field == trace.FieldName && !slices.ContainsFunc(ops, func(o trace.Operation) bool { return c.Compare(trace.String(o.Name)) }) {
 			return false
 		}
 	}
 	return true
+}
+
+func anyService(b *block, c *trace.Cond) bool {
+	for service := range b.footer.Operations {
+		if c.Compare(trace.String(service)) {
+			return true
+		}
+	}
+	return false
 }
 
 // emit yields what no group with a trace at boundary or before can precede. It returns false when the caller has enough.
@@ -203,6 +220,7 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 		if sn.state.deleted.has(c.position.ID) { // since it was read
 			continue
 		}
+		sn.rep.Bytes = sn.reader.read
 		if !yield(c.whole, nil) {
 			return false, nil
 		}
@@ -234,7 +252,7 @@ func (sn *scanner) stretch(h *head, n int) error {
 		sn.heads[h] = true
 		sn.rep.Blocks++
 	}
-	m := newMatcher(h.rows, sn.conds)
+	m := newMatcher(h.rows, condsOf(sn.sought))
 	tests := make([][]test, len(h.rows.shapes))
 	possible := make([]bool, len(h.rows.shapes))
 	for k, s := range h.rows.shapes {
