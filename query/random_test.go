@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	queries  = flag.Int("queries", 2000, "how many random queries TestRandomQueries asks")
+	queries  = flag.Int("queries", 1000, "how many random queries TestRandomQueries asks")
 	seedFlag = flag.Uint64("seed", 0, "where TestRandomQueries begins; 0: anywhere")
 )
 

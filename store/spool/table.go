@@ -15,8 +15,7 @@ import (
 // spans lie in several places or in heads, as whole traces. It reads on as many goroutines as the visitor has workers, each its own group.
 // Of sc, Before is of no meaning. It fills rep.
 func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
-	t := &tables{spool: s, state: s.state.Load(), scan: sc, conds: narrowest(sc.Spans), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
-	t.sought = soughtBy(t.conds)
+	t := &tables{spool: s, state: s.state.Load(), scan: sc, sought: soughtBy(&sc), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
 	t.plan()
 	if err := t.each(ctx, len(t.groups), t.group); err != nil {
 		return err
@@ -34,8 +33,7 @@ type tables struct {
 	spool   *Spool
 	state   *state
 	scan    trace.Scan
-	conds   []trace.Cond
-	sought  []sought
+	sought  []sought // one of them
 	visitor trace.Visitor
 	groups  []groupAt
 	apart   map[uint64]bool // hashes of traces that are in a head, or in several places
@@ -53,7 +51,6 @@ type tableWorker struct {
 
 // plan finds out which groups are to be read, and which traces are not to be read from groups alone.
 func (t *tables) plan() {
-	sn := &scanner{scan: t.scan, conds: t.conds, state: t.state}
 	var near []*block
 	for _, b := range t.state.blocks {
 		n := len(t.groups)
@@ -66,7 +63,7 @@ func (t *tables) plan() {
 			continue
 		}
 		near = append(near, b)
-		if !sn.canHave(b) {
+		if !canHave(b, t.sought) {
 			t.groups = t.groups[:n]
 		}
 	}
@@ -150,7 +147,7 @@ func (t *tables) group(ctx context.Context, w *tableWorker, i int) error {
 	if t.note(at.block, err); g == nil { // damaged
 		return nil
 	}
-	m := newMatcher(g.rows, t.conds)
+	m := newMatcher(g.rows, condsOf(t.sought))
 	var rest *layout
 	for k := range g.shapes {
 		if !m.mayBe(&g.shapes[k]) {
