@@ -42,6 +42,15 @@ func (n *naive) Scan(_ context.Context, sc trace.Scan, _ *trace.ScanReport) iter
 	}
 }
 
+func (n *naive) Tables(_ context.Context, _ trace.Scan, _ *trace.ScanReport, v trace.Visitor) error {
+	for _, t := range n.traces {
+		if err := v.Trace(0, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TestRandomQueries asks random queries of a spool with random spans, partly in blocks and partly in memory, and of a store that knows no
 // conditions: what the planner asks the spool for loses nothing.
 func TestRandomQueries(t *testing.T) {
