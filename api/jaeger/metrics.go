@@ -90,10 +90,10 @@ func parseMetrics(form url.Values, now time.Time) (q metricsQuery, err error) {
 		otherwise  time.Duration
 		least, max int64 // ms
 	}{
-		{"endTs", &end, time.Duration(end) * time.Millisecond, 0, 1 << 43}, // ns have to fit
-		{"lookback", &lookback, defaultMetricsLookback, 0, 1 << 43},
-		{"step", &q.step, defaultMetricsStep, 1, 1 << 43},
-		{"ratePer", &q.ratePer, defaultRatePer, 1, 1 << 43},
+		{"endTs", &end, time.Duration(end) * time.Millisecond, 0, 1 << 42}, // the sum of any two has to fit, in ns
+		{"lookback", &lookback, defaultMetricsLookback, 0, 1 << 39},
+		{"step", &q.step, defaultMetricsStep, 1, 1 << 39},
+		{"ratePer", &q.ratePer, defaultRatePer, 1, 1 << 39},
 	} {
 		n, ok, err := number(form, p.name, "milliseconds")
 		if err == nil && ok && (int64(n) < p.least || int64(n) > p.max) {

@@ -49,7 +49,7 @@ func (s *series) callRates(q *metricsQuery) []float64 {
 	out, calls := make([]float64, q.points()), 0
 	for k := range out {
 		calls += int(s.calls[k])
-		out[k] = float64(calls) / (time.Duration(q.ratePer).Seconds())
+		out[k] = float64(calls) / time.Duration(q.ratePer).Seconds()
 	}
 	return out
 }

@@ -63,10 +63,10 @@ func matches(pattern string, bits int) rule {
 			return wrong(v, pattern)
 		}
 		var err error
-		switch {
-		case bits == 64:
+		switch bits {
+		case 64:
 			_, err = strconv.ParseUint(s, 10, 64)
-		case bits == -64:
+		case -64:
 			_, err = strconv.ParseInt(s, 10, 64)
 		}
 		return err

@@ -162,7 +162,7 @@ func TestQueryService(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if raw, _ := io.ReadAll(resp.Body); resp.StatusCode != 415 || !strings.Contains(string(raw), "16686") {
+		if raw, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusUnsupportedMediaType || !strings.Contains(string(raw), "16686") {
 			t.Errorf("a browser is answered %s %s", resp.Status, raw)
 		}
 	})
