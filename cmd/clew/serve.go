@@ -27,6 +27,7 @@ import (
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/otlp"
+	"github.com/clewtrace/clew/store/archive"
 	"github.com/clewtrace/clew/store/tenants"
 	"github.com/clewtrace/clew/trace"
 	"github.com/clewtrace/clew/ui"
@@ -118,7 +119,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	}
 	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
-	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store.Store) })
+	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), c.bodies(reg)
 	sink, err := c.openForward(store.Store, bodies, log, reg)
 	if err != nil {
@@ -259,7 +260,7 @@ func ignore(err, expected error) error {
 }
 
 // snapshot returns the files of a tenant's store in the admin port's terms.
-func snapshot(ctx context.Context, store *tenants.Store) ([]admin.File, error) {
+func snapshot(ctx context.Context, store *archive.Store) ([]admin.File, error) {
 	files, err := store.Snapshot(ctx)
 	out := make([]admin.File, len(files))
 	for i, f := range files {

@@ -1,9 +1,9 @@
 // Package archive keeps chosen traces for ever, beside a store whose retention deletes all others in time.
 //
-// What is archived is a copy, in a store of its own in a folder of the data folder, with each tenant's in a spool of its own as well:
+// What is archived is a copy, in a spool of its own in the folder of its tenant:
 //
 //	DATA/archive/wal, DATA/archive/blocks, …    default
-//	DATA/archive/tenants/NAME/wal, …            NAME
+//	DATA/tenants/NAME/archive/wal, …            NAME
 //
 // It is read when the store itself has a trace no longer: searches do not look there.
 package archive
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,60 +41,66 @@ type Store struct {
 	*tenants.Store
 
 	cfg  spool.Config
-	list []tenants.Tenant
 	log  *slog.Logger
+	dirs map[string]string // of archives, by tenant
 
-	mu       sync.Mutex                    // of who opens or closes it
-	kept     atomic.Pointer[tenants.Store] // nil: nothing was ever archived
+	mu       sync.Mutex                              // of who opens or closes one
+	kept     atomic.Pointer[map[string]*spool.Spool] // by tenant: those of which something was ever archived; replaced, but not changed
 	closed   bool
 	archived prometheus.Counter
 }
 
-// Open adds an archive to a store, of which the configuration is given. Its folder is made when a trace is archived first.
+// Open adds an archive to a store, of which the configuration is given. A tenant's folder is made when the first of its traces is archived.
 func Open(s *tenants.Store, cfg spool.Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
-	a := &Store{Store: s, cfg: cfg, log: log.With("store", folder)}
-	a.cfg.Dir, a.cfg.Retention, a.cfg.RetentionBytes = filepath.Join(cfg.Dir, folder), 0, 0
+	a := &Store{Store: s, cfg: cfg, log: log.With("store", folder), dirs: map[string]string{trace.DefaultTenant: filepath.Join(cfg.Dir, folder)}}
+	a.cfg.Retention, a.cfg.RetentionBytes, a.cfg.HeadBytes = 0, 0, headBytes
+	a.kept.Store(&map[string]*spool.Spool{})
 	for _, name := range s.Names() {
-		a.list = append(a.list, tenants.Tenant{Name: name})
+		a.dirs[name] = filepath.Join(cfg.Dir, "tenants", name, folder)
 	}
-	a.cfg.HeadBytes = headBytes * int64(1+len(a.list))
 	a.archived = prometheus.NewCounter(prometheus.CounterOpts{Name: "clew_archive_traces_total", Help: "Traces that were archived."})
 	reg.MustRegister(a.archived, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "clew_archive_bytes", Help: "Bytes of archived traces on disk."}, a.bytes))
-	if _, err := os.Stat(a.cfg.Dir); errors.Is(err, fs.ErrNotExist) {
-		return a, nil
+	for name, dir := range a.dirs {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if _, err := a.open(name); err != nil {
+			return nil, errors.Join(err, a.closeKept())
+		}
 	}
-	_, err := a.open()
-	return a, err
+	return a, nil
 }
 
-// open returns the archive, which it makes if need be.
-func (a *Store) open() (*tenants.Store, error) {
+// of returns the archive of the context's tenant; nil if there is none.
+func (a *Store) of(ctx context.Context) *spool.Spool { return (*a.kept.Load())[trace.TenantOf(ctx)] }
+
+// open returns a tenant's archive, which it makes if need be. The tenant is one of those configured.
+func (a *Store) open(name string) (*spool.Spool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
 		return nil, trace.Errorf(trace.Busy, "the store is being closed")
 	}
-	if kept := a.kept.Load(); kept != nil {
+	if kept := (*a.kept.Load())[name]; kept != nil {
 		return kept, nil
 	}
+	cfg := a.cfg
+	cfg.Dir = a.dirs[name]
 	// Its metrics would be those of the store a second time, under the same names.
-	kept, err := tenants.Open(a.cfg, a.list, a.log, prometheus.NewRegistry())
+	kept, err := spool.Open(cfg, a.log.With("tenant", name), prometheus.NewRegistry())
 	if err != nil {
-		return nil, fmt.Errorf("open the archive: %w", err)
+		return nil, fmt.Errorf("open the archive of tenant %s: %w", name, err)
 	}
-	a.kept.Store(kept)
+	next := maps.Clone(*a.kept.Load())
+	next[name] = kept
+	a.kept.Store(&next)
 	return kept, nil
 }
 
-// bytes returns how much all tenants' archived traces take.
+// bytes returns how much all archived traces take.
 func (a *Store) bytes() (sum float64) {
-	kept := a.kept.Load()
-	if kept == nil {
-		return 0
-	}
-	for _, t := range append([]tenants.Tenant{{Name: trace.DefaultTenant}}, a.list...) {
-		st, err := kept.Stats(trace.WithTenant(context.Background(), t.Name))
-		if err == nil { // a tenant that is not there cannot be in the list
+	for _, kept := range *a.kept.Load() {
+		if st, err := kept.Stats(context.Background()); err == nil { // it has no other error than that of the context
 			sum += float64(st.Bytes)
 		}
 	}
@@ -101,21 +108,25 @@ func (a *Store) bytes() (sum float64) {
 }
 
 // Close closes the archive and the store.
-func (a *Store) Close() error {
+func (a *Store) Close() error { return errors.Join(a.closeKept(), a.Store.Close()) }
+
+func (a *Store) closeKept() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	var err error
-	if kept := a.kept.Load(); kept != nil {
-		err = kept.Close()
+	var errs []error
+	for name, kept := range *a.kept.Load() {
+		if err := kept.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the archive of tenant %s: %w", name, err))
+		}
 	}
-	return errors.Join(err, a.Store.Close())
+	return errors.Join(errs...)
 }
 
 // Trace returns a trace of the tenant's, from the archive if the store has none of its spans any more; see query.Traces.
 func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.Trace, error) {
 	t, err := a.Store.Trace(ctx, id, r)
-	if kept := a.kept.Load(); kept != nil && trace.KindOf(err) == trace.NotFound {
+	if kept := a.of(ctx); kept != nil && trace.KindOf(err) == trace.NotFound {
 		return kept.Trace(ctx, id, r)
 	}
 	return t, err
@@ -125,7 +136,7 @@ func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.T
 // it since. The error is of kind NotFound when there is no such trace.
 func (a *Store) Archive(ctx context.Context, id trace.ID) error {
 	t, err := a.Store.Trace(ctx, id, trace.Range{})
-	kept := a.kept.Load()
+	kept := a.of(ctx)
 	if kept != nil {
 		old, oldErr := kept.Trace(ctx, id, trace.Range{})
 		if oldErr == nil && (trace.KindOf(err) == trace.NotFound || err == nil && len(old.Spans) >= len(t.Spans)) {
@@ -136,7 +147,7 @@ func (a *Store) Archive(ctx context.Context, id trace.ID) error {
 		return err
 	}
 	if kept == nil {
-		if kept, err = a.open(); err != nil {
+		if kept, err = a.open(trace.TenantOf(ctx)); err != nil {
 			return err
 		}
 	}
@@ -150,7 +161,7 @@ func (a *Store) Archive(ctx context.Context, id trace.ID) error {
 }
 
 // write appends spans to the archive, in halves if they are too large for one record.
-func write(ctx context.Context, kept *tenants.Store, spans []trace.Span) error {
+func write(ctx context.Context, kept *spool.Spool, spans []trace.Span) error {
 	raw := trace.AppendTraces(nil, spans)
 	if half := len(spans) / 2; half > 0 && len(raw) > recordBytes {
 		if err := write(ctx, kept, spans[:half]); err != nil {
@@ -170,7 +181,7 @@ func write(ctx context.Context, kept *tenants.Store, spans []trace.Span) error {
 
 // Delete deletes traces of the tenant's, from the archive as well; see spool.Spool.
 func (a *Store) Delete(ctx context.Context, ids []trace.ID) (int, error) {
-	if kept := a.kept.Load(); kept != nil {
+	if kept := a.of(ctx); kept != nil {
 		var there []trace.ID
 		for _, id := range ids {
 			_, err := kept.Trace(ctx, id, trace.Range{})
@@ -185,4 +196,19 @@ func (a *Store) Delete(ctx context.Context, ids []trace.ID) (int, error) {
 		}
 	}
 	return a.Store.Delete(ctx, ids)
+}
+
+// Snapshot returns the files of the tenant's store and, in the folder archive, those of what was archived of it; see spool.Spool.
+func (a *Store) Snapshot(ctx context.Context) ([]spool.File, error) {
+	files, err := a.Store.Snapshot(ctx)
+	kept := a.of(ctx)
+	if err != nil || kept == nil {
+		return files, err
+	}
+	more, err := kept.Snapshot(ctx)
+	for _, f := range more {
+		f.Name = folder + "/" + f.Name
+		files = append(files, f)
+	}
+	return files, err
 }

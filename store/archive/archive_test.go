@@ -157,7 +157,7 @@ func TestArchiveAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr, err := a.kept.Load().Trace(t.Context(), trace.ID{15: 1}, trace.Range{})
+	tr, err := a.of(t.Context()).Trace(t.Context(), trace.ID{15: 1}, trace.Range{})
 	if err != nil || len(tr.Spans) != 5 {
 		t.Errorf("the archive has %v, %v; want 5 spans", tr, err)
 	}
@@ -173,7 +173,7 @@ func TestLargeSpans(t *testing.T) {
 	if err := a.Archive(t.Context(), trace.ID{15: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if tr, err := a.kept.Load().Trace(t.Context(), trace.ID{15: 1}, trace.Range{}); err != nil || len(tr.Spans) != 5 {
+	if tr, err := a.of(t.Context()).Trace(t.Context(), trace.ID{15: 1}, trace.Range{}); err != nil || len(tr.Spans) != 5 {
 		t.Errorf("%v, %v; want 5 spans", tr, err)
 	}
 }

@@ -65,7 +65,7 @@ func (f *File) path(dir string) string {
 
 // check refuses what no store names so: a manifest must not reach other files than those of a data folder.
 func (f *File) check() error {
-	name := regexp.MustCompile(`^(blocks/[0-9]{12}\.blk|[a-z]{1,32})$`)
+	name := regexp.MustCompile(`^(archive/)?(blocks/[0-9]{12}\.blk|[a-z]{1,32})$`)
 	id := regexp.MustCompile(`^[0-9a-f]{32}$`)
 	if !name.MatchString(f.Name) || !id.MatchString(f.ID) || f.Bytes < 0 {
 		return fmt.Errorf("%q is no file of a data folder", f.Name)

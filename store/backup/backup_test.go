@@ -367,7 +367,7 @@ func TestRestoreRefuses(t *testing.T) {
 
 // TestNames gives names that lead elsewhere, from a server and in a manifest.
 func TestNames(t *testing.T) {
-	for _, name := range []string{"../x", "/etc/passwd", "blocks/../x", "blocks/1.blk", "blocks/000000000001.blk/../../x", "wal/000000000001.log", "LOCK", ""} {
+	for _, name := range []string{"../x", "/etc/passwd", "blocks/../x", "blocks/1.blk", "blocks/000000000001.blk/../../x", "archive/../x", "archive/archive/blocks/000000000001.blk", "archive/", "wal/000000000001.log", "LOCK", ""} {
 		f := File{Name: name, ID: strings.Repeat("0", 32)}
 		dest := t.TempDir()
 		m := &Manifest{Format: format, Files: []File{f}}

@@ -65,8 +65,10 @@ func (r *Restoration) Run(ctx context.Context) error {
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(work, "blocks"), 0o750); err != nil {
-		return err
+	for _, dir := range append(m.folders(), "blocks") {
+		if err := os.MkdirAll(filepath.Join(work, filepath.FromSlash(dir)), 0o750); err != nil {
+			return err
+		}
 	}
 	var p Progress
 	p.Total, _ = m.Totals()
@@ -81,6 +83,16 @@ func (r *Restoration) Run(ctx context.Context) error {
 	return settle(work, data, m)
 }
 
+// folders returns those that the files are in.
+func (m *Manifest) folders() (dirs []string) {
+	for _, f := range m.Files {
+		if dir := path.Dir(f.Name); dir != "." && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
 // settle gives the files their places, the blocks last, in one step: before it the folder has nothing, after it everything.
 func settle(work, data string, m *Manifest) error {
 	if err := vacant(data); err != nil { // a server may have been started on it
@@ -88,8 +100,9 @@ func settle(work, data string, m *Manifest) error {
 	}
 	names := []string{"blocks"}
 	for _, f := range m.Files {
-		if path.Dir(f.Name) == "." {
-			names = append(names, f.Name)
+		top, _, _ := strings.Cut(f.Name, "/")
+		if !slices.Contains(names, top) {
+			names = append(names, top)
 		}
 	}
 	for _, name := range slices.Backward(names) {
