@@ -8,14 +8,19 @@ import (
 
 // ValidTexts returns spans of which all texts are UTF-8, with U+FFFD for what is not: readers of Protocol Buffers refuse a whole message for one
 // text that is not. Spans that are so already are as they were given; nothing that is given is changed.
-func ValidTexts(spans []Span) []Span {
-	return (&replacer{text: validText, value: func(v Value) (Value, bool) {
+func ValidTexts(spans []Span) []Span { return validator().spans(spans) }
+
+// ValidAttrs is ValidTexts of attributes.
+func ValidAttrs(attrs []Attr) []Attr { return validator().attrs(attrs) }
+
+func validator() *replacer {
+	return &replacer{text: validText, value: func(v Value) (Value, bool) {
 		was := v.str
 		if v.typ == TypeString {
 			v.str = validText(v.str)
 		}
 		return v, v.str != was
-	}}).spans(spans)
+	}}
 }
 
 // ReplaceValues returns spans in which the values of attributes, those within others too, are what fn makes of them; changed says that this is

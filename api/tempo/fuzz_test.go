@@ -1,6 +1,8 @@
 package tempo
 
 import (
+	"net/http"
+	"net/url"
 	"strconv"
 	"testing"
 
@@ -55,5 +57,38 @@ func FuzzNames(f *testing.F) {
 				t.Fatalf("%q is %s: %v", cond, e, err)
 			}
 		}
+	})
+}
+
+// FuzzQuestions reads the parameters of all calls: what comes out is a question within limits, or an error of the caller's.
+func FuzzQuestions(f *testing.F) {
+	for _, s := range []string{
+		"q={}&limit=5&spss=0&start=1&end=2", "tags=a%3Db&minDuration=1s&maxDuration=2s", "q={}|rate()&start=1.5&end=2025-11-23T08:10:08Z&step=30s&exemplars=5",
+		"query={}|rate()&since=1h&step=0.5&maxSeries=1", "start=99999999999999999999&end=-1", "scope=span&limit=4294967296", "since=9223372036854775807ns&end=1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/", RawQuery: query}}
+		invalid := func(err error) bool {
+			if err != nil && trace.KindOf(err) != trace.Invalid && trace.KindOf(err) != trace.TooLarge {
+				t.Fatalf("%q: %v", query, err)
+			}
+			return err != nil
+		}
+		if q, err := searchRequest(r); !invalid(err) {
+			if s, err := asked(q); !invalid(err) && (s.Limit < 1 || s.Limit > maxTraces || s.Spans < 1 || s.Spans > maxSpans || s.Range.To != 0 && s.Range.To < s.Range.From) {
+				t.Fatalf("%q: %+v", query, s)
+			}
+		}
+		for _, instant := range []bool{false, true} {
+			if q, err := metricsRequest(r); !invalid(err) {
+				if s, err := seriesRequest(q, instant); !invalid(err) && (s.Step < 0 || s.Range.To <= s.Range.From || s.Exemplars > defaultExemplars || instant != (s.Step == 0)) {
+					t.Fatalf("%q: %+v", query, s)
+				}
+			}
+		}
+		_, err := tagsRequest(r)
+		invalid(err)
 	})
 }

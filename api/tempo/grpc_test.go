@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -79,6 +80,19 @@ func texts(b []byte) (out []string) {
 		b = b[n+size:]
 	}
 	return out
+}
+
+func TestHealth(t *testing.T) {
+	conn, err := grpc.NewClient(server(t), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for service, want := range map[string]codes.Code{"": codes.OK, streams: codes.OK, "spam": codes.NotFound} {
+		if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service}); status.Code(err) != want {
+			t.Errorf("%q: %v; want %v", service, err, want)
+		}
+	}
 }
 
 func TestStreamsOfNames(t *testing.T) {

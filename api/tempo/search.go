@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/traceql"
@@ -18,6 +17,8 @@ const (
 	maxTraces     = 20_000
 	defaultSpans  = 3      // of a set, over HTTP
 	maxSpans      = 10_000 // of a set, also where all are asked for: matched says how many there are
+
+	maxSearchBytes = 64 << 20 // of an answer, which is held several times over: as found, in this form, and as it is sent
 )
 
 // searchRequest reads a search over HTTP.
@@ -102,8 +103,10 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 				return err
 			}
 		}
-		bytes += t.Size()
-		return api.Bound(bytes)
+		if bytes += t.Size(); bytes > maxSearchBytes {
+			return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for fewer traces (limit), or fewer spans of each (spss)", maxSearchBytes>>20)
+		}
+		return nil
 	}
 	answer, err := a.engine.Search(ctx, s)
 	if err != nil {

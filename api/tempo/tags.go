@@ -66,7 +66,8 @@ func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, 
 	if err != nil {
 		return nil, err
 	}
-	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r})
+	service, _ := serviceOf(filterOf(q.Query))
+	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r, Service: service})
 	if err != nil {
 		return nil, err
 	}

@@ -55,18 +55,25 @@ func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build st
 		}
 		mux.Handle(c.pattern, h)
 	}
-	for name, call := range map[string]api.Call{
-		"Search":              a.searchStream,
-		"MetricsQueryRange":   a.seriesStream(false),
-		"MetricsQueryInstant": a.seriesStream(true),
-		"SearchTags":          called[wire.TagsRequest](a.tagsV1),
-		"SearchTagsV2":        called[wire.TagsRequest](a.tagsV2),
-		"SearchTagValues":     called[wire.ValuesRequest](a.valuesV1),
-		"SearchTagValuesV2":   called[wire.ValuesRequest](a.valuesV2),
+	for _, c := range []struct {
+		method, call string
+		answer       api.Call
+	}{
+		{"Search", "grpc_search", a.searchStream},
+		{"MetricsQueryRange", "grpc_metrics_range", a.seriesStream(false)},
+		{"MetricsQueryInstant", "grpc_metrics_instant", a.seriesStream(true)},
+		{"SearchTags", "grpc_tags", called[wire.TagsRequest](a.tagsV1)},
+		{"SearchTagsV2", "grpc_tags", called[wire.TagsRequest](a.tagsV2)},
+		{"SearchTagValues", "grpc_tag_values", called[wire.ValuesRequest](a.valuesV1)},
+		{"SearchTagValuesV2", "grpc_tag_values", called[wire.ValuesRequest](a.valuesV2)},
 	} {
-		mux.Handle("POST /tempopb.StreamingQuerier/"+name, gate.GRPC("tempo", "grpc_"+name, call))
+		mux.Handle("POST /"+streams+"/"+c.method, gate.GRPC("tempo", c.call, c.answer))
 	}
+	mux.Handle(api.HealthMethod, api.Health(streams))
 }
+
+// streams is the service of gRPC.
+const streams = "tempopb.StreamingQuerier"
 
 const plain = "text/plain; charset=utf-8"
 

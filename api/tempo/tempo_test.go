@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -126,11 +127,9 @@ func TestProbes(t *testing.T) {
 
 // TestTrace asks for a trace in both versions and both forms: all say the same of each span.
 func TestTrace(t *testing.T) {
-	sample := testkit.Sample()
-	sample[0].Attrs = slices.DeleteFunc(sample[0].Attrs, func(a trace.Attr) bool { return a.Key == "broken" }) // protobuf's own decoder takes UTF-8 alone
-	at := server(t, sample)
+	at := server(t, testkit.Sample())
 	var want collector.ExportTraceServiceRequest
-	if err := proto.Unmarshal(trace.AppendTraces(nil, sample), &want); err != nil {
+	if err := proto.Unmarshal(trace.AppendTraces(nil, trace.ValidTexts(testkit.Sample())), &want); err != nil { // protobuf's own decoder takes UTF-8 alone
 		t.Fatal(err)
 	}
 	from := func(b string, batches bool) *collector.ExportTraceServiceRequest {
@@ -240,6 +239,11 @@ func TestTags(t *testing.T) {
 	strictly(t, get(t, at, "/api/v2/search/tags?scope=resource&limit=2&stray=1", ""), &one)
 	if len(one.Scopes) != 1 || !slices.Equal(one.Scopes[0].Tags, []string{"host.name", "service.name"}) {
 		t.Errorf("limited: %+v", one)
+	}
+	one = tagScopes{}
+	strictly(t, get(t, at, "/api/v2/search/tags?scope=span&q="+url.QueryEscape(`{ resource.service.name = "stock" }`), ""), &one)
+	if len(one.Scopes) != 1 || !slices.Equal(one.Scopes[0].Tags, []string{"error", "network.local.address"}) {
+		t.Errorf("of a service: %+v", one)
 	}
 	var v1 struct {
 		TagNames []string

@@ -40,10 +40,11 @@ func (a *API) trace(r *http.Request) (*trace.Trace, error) {
 		return nil, err
 	}
 	t.Spans = grouped(t.Spans)
-	if !wantsProto(r) {
-		err = api.Fits(t, spanBytes, attrBytes)
+	if wantsProto(r) {
+		t.Spans = trace.ValidTexts(t.Spans)
+		return t, nil
 	}
-	return t, err
+	return t, api.Fits(t, spanBytes, attrBytes)
 }
 
 // grouped puts the spans of a resource together, and in it those of a scope: each is then written once.

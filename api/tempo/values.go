@@ -109,7 +109,10 @@ func serviceOf(cond traceql.Expr) (name string, ok bool) {
 	if !isField || !isConst || f.Field != (traceql.Field{Scope: traceql.ScopeResource, Key: "service.name"}) {
 		return "", false
 	}
-	return c.Value.Str(), c.Value.Type() == trace.TypeString && c.Value.Str() != ""
+	if c.Value.Type() != trace.TypeString {
+		return "", false
+	}
+	return c.Value.Str(), c.Value.Str() != ""
 }
 
 // counts is where statistics count a scope's attributes.

@@ -46,6 +46,7 @@ func double(b []byte, num protowire.Number, v float64) []byte {
 }
 
 func attrs(b []byte, num protowire.Number, list []trace.Attr) []byte {
+	list = trace.ValidAttrs(list)
 	for i := range list {
 		b = message(b, num, func(b []byte) []byte {
 			b = text(b, 1, list[i].Key)
@@ -55,7 +56,7 @@ func attrs(b []byte, num protowire.Number, list []trace.Attr) []byte {
 	return b
 }
 
-// AppendTrace appends a TraceByIDResponse: a trace, as AppendTraces of package trace has its spans, and why it is not complete.
+// AppendTrace appends a TraceByIDResponse: a trace, as AppendTraces of package trace has its spans, and why it is not complete. Texts must be UTF-8.
 func AppendTrace(b []byte, spans []trace.Span, bytes int64, partial string) []byte {
 	b = message(b, 1, func(b []byte) []byte { return trace.AppendTraces(b, spans) })
 	b = message(b, 2, func(b []byte) []byte { return number(b, 1, bytes) })

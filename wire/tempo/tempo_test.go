@@ -24,7 +24,7 @@ func attributes() []trace.Attr {
 		{Key: "d", Value: trace.Double(-1.5e-7)},
 		{Key: "inf", Value: trace.Double(math.Inf(-1))},
 		{Key: "list", Value: trace.Array(trace.Int(1), trace.String("x"))},
-		{Key: "bytes", Value: trace.Bytes([]byte{0, 255})},
+		{Key: "bytes", Value: trace.Bytes([]byte{0, 255})}, {Key: "brok\xffen", Value: trace.Array(trace.String("caf\xe9"))},
 		{Key: "empty", Value: trace.String("")},
 	}
 }
@@ -121,6 +121,7 @@ func TestTrace(t *testing.T) {
 		},
 		{TraceID: trace.ID{1, 2, 15: 9}, ID: trace.SpanID{5}, Kind: 77, Start: 1, End: 2, Status: trace.StatusOK, Resource: resource, Scope: &trace.Scope{Name: "x"}},
 	}
+	spans = trace.ValidTexts(spans)
 	m := both(t, "TraceByIDResponse", AppendTrace(nil, spans, 12345, "a block is damaged"), AppendTraceJSON(nil, spans, 12345, "a block is damaged"))
 	text := prototext.Format(m)
 	for _, want := range []string{"SPAN_KIND_SERVER", "STATUS_CODE_ERROR", "PARTIAL", "12345"} {
