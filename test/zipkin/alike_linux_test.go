@@ -23,6 +23,7 @@ func TestAlike(t *testing.T) {
 		t.Skip("it starts Zipkin's server")
 	}
 	testkit.ClassPath(t, "server") // which is fetched where there is a network
+	testkit.NodeModules(t, "lens")
 	testkit.Binary(t)
 	if !own(t) {
 		return
@@ -30,6 +31,7 @@ func TestAlike(t *testing.T) {
 	peers := []*peer{startZipkin(t), startClew(t)}
 	now := time.Now()
 	t.Run("bytes", func(t *testing.T) { bytesAlike(t, peers, now) })
+	t.Run("lens", func(t *testing.T) { lens(t, peers) })
 	d := &dialogue{t: t, peers: peers, now: now, sent: map[string]string{}}
 	m := newMaker(1, now.Add(-30*time.Minute))
 	d.sendV1(m)
