@@ -116,6 +116,18 @@ func (d *Decoder) mixedUp(expected, received Format) {
 	}
 }
 
+// hasIDs checks that a span came with the IDs that it must have, of which the first is called so, and without an error.
+func (d *Decoder) hasIDs(s *span, traceID string) bool {
+	switch {
+	case d.err != nil:
+	case !s.hasTrace:
+		d.fail(trace.Invalid, "has no %s", traceID)
+	case !s.hasID:
+		d.fail(trace.Invalid, "has no id")
+	}
+	return d.err == nil
+}
+
 // allow checks that a span may have one tag or annotation more than n.
 func (d *Decoder) allow(n int) bool {
 	if d.limits.Items > 0 && n >= d.limits.Items {

@@ -52,14 +52,7 @@ func (d *Decoder) v2Span() {
 	s := &d.in
 	s.reset()
 	d.r.Object(d.calls.member)
-	switch {
-	case d.r.Err() != nil:
-		return
-	case !s.hasTrace:
-		d.fail(trace.Invalid, "has no traceId")
-		return
-	case !s.hasID:
-		d.fail(trace.Invalid, "has no id")
+	if d.r.Err() != nil || !d.hasIDs(s, "traceId") {
 		return
 	}
 	if d.add(s); d.err == nil {

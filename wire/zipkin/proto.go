@@ -69,15 +69,10 @@ func (d *Decoder) protoSpan(b []byte) bool {
 			s.shared = f.Num != 0
 		}
 	}
-	switch {
-	case f.Broken:
+	if f.Broken {
 		d.fail(trace.Invalid, "broken field")
-	case !s.hasTrace:
-		d.fail(trace.Invalid, "has no trace_id")
-	case !s.hasID:
-		d.fail(trace.Invalid, "has no id")
 	}
-	return d.err == nil
+	return d.hasIDs(s, "trace_id")
 }
 
 // protoKind returns the kind for a number of zipkin.proto3.Span.Kind; those that are not known say nothing.

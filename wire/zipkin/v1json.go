@@ -32,17 +32,9 @@ func (d *Decoder) v1JSONSpan() {
 	v := &d.v1
 	v.reset()
 	d.r.Object(d.calls.member)
-	switch {
-	case d.r.Err() != nil:
-		return
-	case !v.head.hasTrace:
-		d.fail(trace.Invalid, "has no traceId")
-		return
-	case !v.head.hasID:
-		d.fail(trace.Invalid, "has no id")
-		return
+	if d.r.Err() == nil && d.hasIDs(&v.head, "traceId") {
+		d.v1Add()
 	}
-	d.v1Add()
 }
 
 func (d *Decoder) v1Member(key []byte) {

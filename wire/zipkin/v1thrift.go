@@ -82,13 +82,7 @@ func (d *Decoder) thriftSpan(r *thrift.Reader) {
 			r.Skip()
 		}
 	}
-	switch {
-	case r.Err() != nil:
-	case !s.hasTrace:
-		d.fail(trace.Invalid, "has no trace_id")
-	case !s.hasID:
-		d.fail(trace.Invalid, "has no id")
-	default:
+	if r.Err() == nil && d.hasIDs(s, "trace_id") {
 		d.v1Add()
 	}
 }
