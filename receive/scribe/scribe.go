@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/clewtrace/clew/receive"
@@ -68,17 +69,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			s.start(context.WithoutCancel(ctx), c)
 		case s.isStopping():
 			return nil
-		case isTimeout(err): // such as too many open files, which pass
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // too many open files, which passes
+			s.log.Debug("connection cannot be taken now", "protocol", s.inlet.Protocol, "err", err)
 			time.Sleep(100 * time.Millisecond)
 		default:
 			return err
 		}
 	}
-}
-
-func isTimeout(err error) bool {
-	var e net.Error
-	return errors.As(err, &e) && e.Timeout()
 }
 
 func (s *Server) isStopping() bool {

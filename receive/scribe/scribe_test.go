@@ -13,8 +13,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,14 +62,19 @@ type server struct {
 // start starts a server with a largest frame, and a limit on what is held.
 func start(t testing.TB, s *sink, maxFrame, maxHeld int64) *server {
 	t.Helper()
-	reg := prometheus.NewRegistry()
-	inlet := receive.Inlet{Sink: s, Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
-	out := &server{New(inlet, receive.NewBodies(maxFrame, maxHeld), time.Minute, slog.New(slog.DiscardHandler)), s, reg, "", make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	out.address = l.Addr().String()
+	return startOn(t, l, s, receive.NewBodies(maxFrame, maxHeld))
+}
+
+// startOn starts a server on a listener.
+func startOn(t testing.TB, l net.Listener, s *sink, bodies *receive.Bodies) *server {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	inlet := receive.Inlet{Sink: s, Meter: receive.NewMeter(reg), Limits: func(context.Context) trace.Limits { return trace.DefaultLimits() }}
+	out := &server{New(inlet, bodies, time.Minute, slog.New(slog.DiscardHandler)), s, reg, l.Addr().String(), make(chan error, 1)}
 	go func() { out.served <- out.Serve(context.Background(), l) }()
 	t.Cleanup(func() {
 		_ = out.Close()
@@ -391,6 +398,34 @@ func TestTooManyConnections(t *testing.T) {
 	c := s.dial(t)
 	c.ended()
 	s.counted(t, `clew_refused_requests_total{protocol="scribe",reason="connections"} 1`)
+}
+
+// crowded is a listener that fails once, as when the process has as many files open as it may.
+type crowded struct {
+	net.Listener
+	failed bool
+}
+
+func (l *crowded) Accept() (net.Conn, error) {
+	if !l.failed {
+		l.failed = true
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// TestTooManyFiles: that there is no file for a connection at the moment does not end the server.
+func TestTooManyFiles(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startOn(t, &crowded{Listener: l}, &sink{}, receive.NewBodies(1<<20, 8<<20))
+	c := s.dial(t)
+	c.send(framed(callOf(1, false, entryOf{"zipkin", plain("a")})))
+	if got := c.answer(); got != "1 Log 0" {
+		t.Errorf("answer %q", got)
+	}
 }
 
 // TestShutdown: calls under way are answered, and silent connections end.
