@@ -24,7 +24,8 @@ func attributes() []trace.Attr {
 		{Key: "d", Value: trace.Double(-1.5e-7)},
 		{Key: "inf", Value: trace.Double(math.Inf(-1))},
 		{Key: "list", Value: trace.Array(trace.Int(1), trace.String("x"))},
-		{Key: "bytes", Value: trace.Bytes([]byte{0, 255})}, {Key: "brok\xffen", Value: trace.Array(trace.String("caf\xe9"))},
+		{Key: "bytes", Value: trace.Bytes([]byte{0, 255})},
+		{Key: "brok\xffen", Value: trace.Array(trace.String("caf\xe9"))},
 		{Key: "empty", Value: trace.String("")},
 	}
 }
