@@ -172,3 +172,44 @@ func TestStreamsOfMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestDrilldown asks what Grafana's Traces Drilldown asks when somebody opens it, and looks at errors.
+func TestDrilldown(t *testing.T) {
+	at := server(t, testkit.Sample(), many(20))
+	when := fmt.Sprintf("&start=%d&end=%d", sampleSecond-60, sampleSecond+60)
+	for _, q := range []string{
+		"{nestedSetParent<0 && true} | rate()  with(sample=true)",
+		"{nestedSetParent<0 && true && status=error} | rate()  with(sample=true)",
+		"{nestedSetParent<0 && true} | histogram_over_time(duration) with(sample=true)",
+		"{nestedSetParent<0 && true && resource.service.name != nil} | rate() by(resource.service.name)",
+		"{nestedSetParent<0 && true && status=error && span.n != nil} | rate() by(span.n)",
+		"{nestedSetParent<0 && true && span.n != nil} | quantile_over_time(duration, 0.9) by(span.n)",
+		"{nestedSetParent<0 && true} | compare({status = error}, 10)",
+		fmt.Sprintf("{nestedSetParent<0 && true} | compare({duration >= 1.2ms && duration <= 3s}, 10, %d, %d)", testkit.SampleTime, testkit.SampleTime+60_000_000_000),
+		"{kind=server && span.db.system.name!=\"\"} | rate()",
+	} {
+		var a rangeAnswer
+		strictly(t, get(t, at, "/api/metrics/query_range?step=10s&"+asQ(q)+when, "application/json"), &a)
+		if a.Status != "" {
+			t.Errorf("%s: %s %s", q, a.Status, a.Message)
+		}
+	}
+	for q, want := range map[string]int{
+		"{nestedSetParent<0 && true}":                   20, // and not the last, whose parent never came
+		"{nestedSetParent<0 && true && status = error}": 0,
+		"({nestedSetParent<0 && true} &>> { status = error }) || ({nestedSetParent<0 && true  && status = error}) | select(status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)": 1,
+		"{true && status = error} | select(resource.service.name, event.exception.message,event.exception.stacktrace,event.exception.type) with(most_recent=true)":                                               1,
+		"{kind=consumer && true}": 1,
+	} {
+		if a := find(t, at, asQ(q)+"&limit=200&spss=20"+when); len(a.Traces) != want {
+			t.Errorf("%s: %d traces; want %d", q, len(a.Traces), want)
+		}
+	}
+	a := find(t, at, asQ("({nestedSetParent<0 && true} &>> { status = error }) || ({nestedSetParent<0 && true  && status = error}) | select(status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)")+"&limit=200&spss=20"+when)
+	if len(a.Traces) == 1 {
+		got := a.lines()
+		if want := "GET /warenkörbe/{id} [nestedSetParent=int -1 status=ok service.name=shop/web nestedSetLeft=int 1 nestedSetRight=int 10]"; len(got) != 3 || got[0] != want {
+			t.Errorf("the structure: %q; want %q", got, want)
+		}
+	}
+}

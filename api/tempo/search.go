@@ -204,9 +204,10 @@ func keyOf(f traceql.Field) string {
 	return f.Key
 }
 
-// valueOf returns a value as an attribute: statuses and kinds as words, durations with their units, and nil for what is not there.
+// valueOf returns a value as an attribute: statuses and kinds as words, durations with their units, and nil for what is not there. Arrays, maps and
+// bytes are texts, too: Grafana shows no others.
 func valueOf(v eval.Value) trace.Value {
-	if v.Type == traceql.TypeDuration || v.IsNil() {
+	if v.Type == traceql.TypeDuration || v.Type == traceql.TypeAny || v.IsNil() {
 		return trace.String(v.Text())
 	}
 	return v.Attr()

@@ -1,7 +1,6 @@
 package tempo
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -56,9 +55,8 @@ type keyValue struct {
 	Key   string
 	Value struct {
 		StringValue, IntValue *string
-		DoubleValue           *float64
+		DoubleValue           any // a number, or the text of one that is none
 		BoolValue             *bool
-		ArrayValue            *json.RawMessage
 	}
 }
 
@@ -69,7 +67,7 @@ func (kv keyValue) String() string {
 	case v.IntValue != nil:
 		return kv.Key + "=int " + *v.IntValue
 	case v.DoubleValue != nil:
-		return fmt.Sprint(kv.Key, "=float ", *v.DoubleValue)
+		return fmt.Sprint(kv.Key, "=float ", v.DoubleValue)
 	case v.BoolValue != nil:
 		return fmt.Sprint(kv.Key, "=bool ", *v.BoolValue)
 	}
