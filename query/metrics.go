@@ -238,7 +238,7 @@ func (m *metrics) answer() *SeriesAnswer {
 	for _, r := range m.rows(m.Query.Metrics).Rows {
 		s := Series{Labels: r.Labels, Exemplars: r.Exemplars}
 		for i, v := range r.Values {
-			if v == v { // a number
+			if v-v == 0 { // a number, and not beyond all numbers
 				s.Samples = append(s.Samples, Sample{m.grid.Time(i), v})
 			}
 		}

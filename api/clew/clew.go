@@ -45,7 +45,7 @@ type API struct {
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, process Process) {
 	a := &API{engine: engine, process: process, traces: newCache(process.KeepBytes)}
 	for pattern, h := range map[string]api.Handler{
-		"status": a.status, "services": a.services, "operations": a.operations, "search": a.search,
+		"status": a.status, "services": a.services, "query": a.query, "operations": a.operations, "search": a.search,
 		"attributes": a.attributes, "attributes/{key}/values": a.attributes,
 		"traces/{id}": a.trace, "traces/{id}/columns": a.columns, "traces/{id}/rows": a.rows,
 	} {

@@ -90,6 +90,13 @@ func (s served) get(t testing.TB, path string) (int, []byte) {
 	return r.StatusCode, b
 }
 
+// queryExample finds spans of the sample, with what an answer can have.
+const queryExample = `{ kind != unspecified } | by(kind) | select(resource.host.name, status, duration, span:parentID)`
+
+func sampleRange() string {
+	return fmt.Sprintf("&from=%d&to=%d", uint64(testkit.SampleTime), uint64(testkit.SampleTime)+10e9)
+}
+
 func sampleID() string { return testkit.Sample()[0].TraceID.String() }
 
 func TestGolden(t *testing.T) {
@@ -105,6 +112,8 @@ func TestGolden(t *testing.T) {
 		"search":             "/api/v1/search?service=stock&tag=host.name%3Dh2",
 		"search_none":        "/api/v1/search?service=nobody",
 		"trace":              "/api/v1/traces/" + sampleID(),
+		"query":              "/api/v1/query?q=" + url.QueryEscape(queryExample),
+		"series":             "/api/v1/query?step=10s&exemplars=1&q=" + url.QueryEscape("{ } | rate() by (name, status)") + sampleRange(),
 		"rows":               "/api/v1/traces/" + sampleID() + "/rows?from=0&to=8&version=7",
 	} {
 		status, body := s.get(t, path)
@@ -156,7 +165,7 @@ func TestDocument(t *testing.T) {
 	_, columns := s.get(t, "/api/v1/traces/"+sampleID()+"/columns")
 	answers := map[string][]byte{"columns": columns[8 : 8+columnsHeader(columns)]}
 	for call, path := range map[string]string{
-		"status": "status", "search": "search", "attributes": "attributes", "values": "attributes/host.name/values", "rows": "traces/" + sampleID() + "/rows?from=0&to=1",
+		"status": "status", "search": "search", "query": "query?q=" + url.QueryEscape(queryExample), "attributes": "attributes", "values": "attributes/host.name/values", "rows": "traces/" + sampleID() + "/rows?from=0&to=1",
 	} {
 		_, answers[call] = s.get(t, "/api/v1/"+path)
 	}
@@ -240,6 +249,17 @@ func TestErrors(t *testing.T) {
 		"search?maxDuration=-5s":                     `400 invalid maxDuration is "-5s"; want a duration`,
 		"search?minDuration=2s&maxDuration=1s":       `400 invalid minDuration is larger than maxDuration`,
 		"search?cursor=abc":                          `400 invalid cursor "abc" is not one that an answer gave`,
+		"query":                                      `400 invalid line 1, column 1: `,
+		"query?q={":                                  `400 invalid line 1, column 2: `,
+		"query?q={}&limit=0":                         `400 invalid limit is "0"; want 1 to 2000`,
+		"query?q={}&spans=-1":                        `400 invalid spans is "-1"; want 0 to 1000`,
+		"query?q={}&timeout=0s":                      `400 invalid timeout is "0s"; want a duration such as 15s, at most 10m0s`,
+		"query?q={}&partial=yes":                     `400 invalid partial is "yes"; want true or false`,
+		"query?q={}&order=1":                         `400 invalid there is no parameter "order"`,
+		"query?q={}&from=3&to=2":                     `400 invalid from is later than to`,
+		"query?q={}&cursor=abc":                      `400 invalid cursor "abc" is not one that an answer gave`,
+		"query?q={}|rate()&step=1ns":                 `400 invalid a step of 1ns makes`,
+		"query?q={}|rate()&exemplars=-1":             `400 invalid exemplars is "-1"; want 0 to 1000`,
 		"attributes?key=a":                           `400 invalid there is no parameter "key"`,
 		"attributes?limit=0":                         `400 invalid limit is "0"; want 1 to 2000`,
 		"attributes?scope=event":                     `400 invalid scope is "event"; want span, resource, instrumentation or intrinsic`,
