@@ -159,7 +159,7 @@ func ofComparison(e *traceql.Binary, c *traceql.Const, not bool) alternatives {
 			return conditionOn(f.Field, trace.Cond{Op: trace.OpAny, Values: values})
 		}
 	}
-	return tested(f.Field, not, func(x eval.Value) bool { return eval.Compare(op, x, v) })
+	return tested(&traceql.Binary{Op: op, X: f, Y: c}, f.Field, not, func(x eval.Value) bool { return eval.Compare(op, x, v) })
 }
 
 // equalValues returns the values of attributes that are equal to one; ok is false of what no attribute is equal to.
@@ -204,7 +204,7 @@ func ofIn(e *traceql.In, not bool) alternatives {
 	}
 	x := *e
 	x.Not = false
-	return tested(f.Field, not, eval.Tester(&x))
+	return tested(&x, f.Field, not, eval.Tester(&x))
 }
 
 func ofMatch(e *traceql.Match, not bool) alternatives {
@@ -219,7 +219,7 @@ func ofMatch(e *traceql.Match, not bool) alternatives {
 	}
 	x := *e
 	x.Not = false
-	return tested(f.Field, not, eval.Tester(&x))
+	return tested(&x, f.Field, not, eval.Tester(&x))
 }
 
 // patternValues returns the texts that patterns match, if they are few.
@@ -236,14 +236,14 @@ func patternValues(patterns []traceql.Pattern) (values []trace.Value, ok bool) {
 	return values, true
 }
 
-// tested is of a field and a test of one value. Negated, it says something of fields only that are on every span, and have one value.
-func tested(f traceql.Field, not bool, test func(eval.Value) bool) alternatives {
+// tested is of an expression on a field, and the test of one of its values. Negated, it says something of fields only that are on every span, and have one value.
+func tested(e traceql.Expr, f traceql.Field, not bool, test func(eval.Value) bool) alternatives {
 	if !not {
-		return conditionOn(f, trace.Cond{Op: trace.OpTest, Test: func(v trace.Value) bool { return test(typed(f, v)) }})
+		return conditionOn(f, trace.Cond{Op: trace.OpTest, Value: trace.String(e.String()), Test: func(v trace.Value) bool { return test(typed(f, v)) }})
 	}
 	switch f.Intrinsic {
 	case traceql.SpanName, traceql.SpanKind, traceql.SpanStatus, traceql.SpanDuration:
-		return conditionOn(f, trace.Cond{Op: trace.OpTest, Test: func(v trace.Value) bool { return !test(typed(f, v)) }})
+		return conditionOn(f, trace.Cond{Op: trace.OpTest, Value: trace.String("!(" + e.String() + ")"), Test: func(v trace.Value) bool { return !test(typed(f, v)) }})
 	}
 	return always
 }

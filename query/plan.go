@@ -182,7 +182,7 @@ func conditionText(c *trace.Cond) string {
 		}
 		return what + " = " + strings.Join(texts, "|")
 	case trace.OpTest:
-		return what + " as tested value by value"
+		return c.Value.Str() // see tested
 	}
 	return what
 }

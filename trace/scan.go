@@ -74,7 +74,7 @@ type Cond struct {
 	Scope AttrScope // of FieldAttr: ScopeSpan, ScopeResource, or ScopeAny, which is either
 	Key   string    // of FieldAttr, FieldEvent, FieldTag and FieldMark
 	Op    Op
-	Value Value
+	Value Value // of OpTest, which does not look at it: the test as a text for people
 
 	Values []Value          // of OpAny
 	Test   func(Value) bool // of OpTest; for several goroutines at once

@@ -21,6 +21,7 @@ type command struct {
 
 var commands = []command{
 	{"serve", "receive, store, answer and show spans", runServe},
+	{"query", "ask a running server in TraceQL", runQuery},
 	{"demo", "a backend and a small shop that sends it traces", runDemo},
 	{"load", "send generated traces at a given rate", runLoad},
 	{"backup", "copy a running server's data to a folder, what is new of it", runBackup},

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// print writes an answer for people.
+func (a *querier) print(ans *queryAnswer) error {
+	var err error
+	switch {
+	case ans.Plan != nil:
+		_, err = fmt.Fprintln(a.out, strings.Join(ans.Plan, "\n"))
+	case len(ans.Series) > 0:
+		err = a.printSeries(ans.Series)
+	case len(ans.Traces) > 0:
+		err = a.printTraces(ans.Traces, true)
+	default:
+		_, err = fmt.Fprintf(a.out, "nothing found in %d traces of %d spans that were looked at\n", ans.Scanned.Traces, ans.Scanned.Spans)
+	}
+	if err == nil && ans.Cursor != "" {
+		_, err = fmt.Fprintf(a.out, "\nthere are more: --limit N, or the next page with --cursor %s\n", ans.Cursor)
+	}
+	if err == nil && !ans.Scanned.Complete {
+		err = fmt.Errorf("not complete: %s", ans.Scanned.Reason)
+	}
+	return err
+}
+
+// printTraces writes a line for each trace, and below it the spans that were found.
+func (a *querier) printTraces(traces []queryTrace, header bool) error {
+	if a.json {
+		for i := range traces {
+			if _, err := fmt.Fprintf(a.out, "%s\n", traces[i].raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	if header {
+		fmt.Fprintln(w, "START\tDURATION\tSPANS\tERRORS\tTRACE OR SPAN\tWHAT")
+	}
+	for i := range traces {
+		t := &traces[i]
+		root := t.RootService + " " + printable(t.RootName)
+		if t.RootService == "" {
+			root = "(its root has not arrived)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", t.Start, short(t.DurationNs), t.Spans, t.Errors, t.TraceID, root)
+		for _, set := range t.Sets {
+			if len(set.By) > 0 {
+				fmt.Fprintf(w, "\t\t%d\t\t\t  by %s\n", set.Matched, fieldsText(set.By))
+			}
+			for _, s := range set.Spans {
+				status := s.Status
+				if status == "unset" {
+					status = ""
+				}
+				fmt.Fprintf(w, "\t%s\t\t%s\t%s\t  %s %s  %s\n", short(s.DurationNs), status, s.SpanID, s.Service, printable(s.Name), fieldsText(s.Fields))
+			}
+			if more := set.Matched - len(set.Spans); more > 0 && len(set.Spans) > 0 {
+				fmt.Fprintf(w, "\t\t\t\t\t  and %d more\n", more)
+			}
+		}
+	}
+	return w.Flush()
+}
+
+// printable makes a line's part of a text that others chose: it may have anything in it that a terminal obeys.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '�'
+		}
+		return r
+	}, s)
+}
+
+// short writes a duration with three digits.
+func short(ns uint64) string {
+	d := time.Duration(min(ns, math.MaxInt64))
+	unit := time.Duration(1)
+	for d/unit >= 1000 && d < time.Minute {
+		unit *= 10
+	}
+	if d >= time.Minute {
+		unit = time.Second
+	}
+	return d.Round(unit).String()
+}
+
+// onEachLine are the fields that a line has anyway.
+var onEachLine = map[string]bool{"span:name": true, "span:duration": true, "span:status": true, "resource.service.name": true}
+
+func fieldsText(fields []queryField) string {
+	var parts []string
+	for _, f := range fields {
+		if !onEachLine[f.Name] {
+			parts = append(parts, fieldText(f))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func fieldText(f queryField) string {
+	if f.Type == "string" {
+		return fmt.Sprintf("%s=%q", f.Name, f.Value)
+	}
+	return f.Name + "=" + printable(f.Value)
+}
+
+// printSeries writes a line for each series: its labels, the least, mean, largest and last value, and the course of it.
+func (a *querier) printSeries(all []querySeries) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	one := true
+	for i := range all {
+		one = one && len(all[i].Samples) < 2
+	}
+	if one {
+		fmt.Fprintln(w, "VALUE\tSERIES")
+	} else {
+		fmt.Fprintln(w, "MIN\tMEAN\tMAX\tLAST\tCOURSE\tSERIES")
+	}
+	for i := range all {
+		s := &all[i]
+		var labels []string
+		for _, l := range s.Labels {
+			labels = append(labels, fieldText(l))
+		}
+		name := "{" + strings.Join(labels, ", ") + "}"
+		switch {
+		case len(s.Samples) == 0:
+		case one:
+			fmt.Fprintf(w, "%.4g\t%s\n", s.Samples[0].Value, name)
+		default:
+			least, mean, most := s.spread()
+			fmt.Fprintf(w, "%.4g\t%.4g\t%.4g\t%.4g\t%s\t%s\n", least, mean, most, s.Samples[len(s.Samples)-1].Value, s.course(most), name)
+		}
+		for _, x := range s.Exemplars {
+			fmt.Fprintf(w, "\t  %s\t%.4g\ttrace %s span %s\n", x.Time, x.Value, x.TraceID, x.SpanID)
+		}
+	}
+	return w.Flush()
+}
+
+func (s *querySeries) spread() (least, mean, most float64) {
+	least, most = math.Inf(1), math.Inf(-1)
+	for _, x := range s.Samples {
+		least, most, mean = min(least, x.Value), max(most, x.Value), mean+x.Value
+	}
+	return least, mean / float64(len(s.Samples)), most
+}
+
+// course draws the samples' values, as parts of the largest, in at most 40 letters: of several samples the largest.
+func (s *querySeries) course(most float64) string {
+	const letters, width = "▁▂▃▄▅▆▇█", 40
+	levels := []rune(letters)
+	n := min(width, len(s.Samples))
+	out := make([]rune, n)
+	for i := range out {
+		v := 0.0
+		for _, x := range s.Samples[i*len(s.Samples)/n : (i+1)*len(s.Samples)/n] {
+			v = max(v, x.Value)
+		}
+		level := 0
+		if most > 0 {
+			level = int(v / most * float64(len(levels)-1))
+		}
+		out[i] = levels[min(level, len(levels)-1)]
+	}
+	return string(out)
+}

@@ -1,0 +1,117 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/trace"
+)
+
+// shop returns the OTLP bytes of a trace of two services.
+func shop(i int, status trace.StatusCode) []byte {
+	start := uint64(time.Now().UnixNano())
+	of := func(service string) *trace.Resource {
+		return &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String(service)}}}
+	}
+	root := trace.Span{
+		TraceID: idOf(i), ID: trace.SpanID{7: 1}, Name: "GET /cart", Kind: trace.KindServer, Start: start, End: start + 2e6, Resource: of("shop"), Scope: &trace.Scope{},
+		Attrs: []trace.Attr{{Key: "http.status_code", Value: trace.Int(200)}},
+	}
+	db := trace.Span{
+		TraceID: idOf(i), ID: trace.SpanID{7: 2}, Parent: root.ID, Name: "SELECT\x1b[31m", Kind: trace.KindClient, Start: start + 1000, End: start + 1e6, Status: status,
+		Resource: of("db"), Scope: &trace.Scope{},
+	}
+	return trace.AppendTraces(nil, []trace.Span{root, db})
+}
+
+// TestQuery asks a real server from the command line: for a table, JSON, series, a plan; and what is wrong is shown at its place.
+func TestQuery(t *testing.T) {
+	s := testkit.Start(t)
+	for i := range 3 {
+		if status, err := post(s.URL("otlp_http"), bytes.NewReader(shop(i, trace.StatusCode(i)))); status != http.StatusOK || err != nil {
+			t.Fatalf("%d, %v", status, err)
+		}
+	}
+	ask := func(args ...string) testkit.Result {
+		return testkit.Run(t, nil, append([]string{"query", "--server", s.URL("query")}, args...)...)
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{"{ status = error }"}, 0, []string{"START", idOf(2).String(), "shop GET /cart", "error", "db SELECT�[31m"}},
+		{[]string{"--limit", "1", "{ kind = server } > { kind = client }"}, 0, []string{idOf(2).String(), "--cursor "}},
+		{[]string{"{ name = `none` }"}, 0, []string{"nothing found in 0 traces"}},
+		{[]string{"--step", "0s", "{ } | count_over_time() by (resource.service.name)"}, 0, []string{"VALUE", `3      {resource.service.name="db"}`}},
+		{[]string{"{ } | rate()"}, 0, []string{"MIN", "COURSE", "█", "{}"}},
+		{[]string{"explain { span.http.status_code = 200 }"}, 0, []string{"span.http.status_code = 200", "evaluated 3 traces of 6 spans", "found 3 traces"}},
+		{[]string{"{ status = }"}, 2, []string{"line 1, column 12", "{ status = }\n           ^"}},
+		{[]string{"--limit", "0", "{ }"}, 1, []string{`limit is "0"; want 1 to 2000`}},
+		{[]string{"{ }", "{ }"}, 2, []string{"want one query"}},
+		{[]string{"--follow", "{ } | rate()"}, 2, []string{"--follow prints traces as they come"}},
+	} {
+		r := ask(c.args...)
+		for _, want := range c.want {
+			if !strings.Contains(r.Stdout+r.Stderr, want) {
+				t.Errorf("clew query %q says nothing of %q:\n%s%s", c.args, want, r.Stdout, r.Stderr)
+			}
+		}
+		if r.Status != c.status {
+			t.Errorf("clew query %q ends with %d; want %d", c.args, r.Status, c.status)
+		}
+	}
+	var answer struct{ Traces []struct{ TraceID string } }
+	if err := json.Unmarshal([]byte(ask("--json", "{ status = ok }").Stdout), &answer); err != nil || len(answer.Traces) != 1 || answer.Traces[0].TraceID != idOf(1).String() {
+		t.Errorf("JSON: %v, %+v", err, answer)
+	}
+}
+
+// TestFollow prints traces while they come, each once.
+func TestFollow(t *testing.T) {
+	s := testkit.Start(t)
+	cmd := exec.CommandContext(t.Context(), testkit.Binary(t), "query", "--server", s.URL("query"), "--follow", "--json", "{ resource.service.name = `db` }")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	for i := range 3 {
+		// It may have begun to follow later than this trace: one is sent until it is seen.
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				_, _ = post(s.URL("otlp_http"), bytes.NewReader(shop(i, 0)))
+				select {
+				case <-stop:
+					return
+				case <-time.After(500 * time.Millisecond):
+				}
+			}
+		}()
+		ok := lines.Scan()
+		close(stop)
+		<-done
+		var found struct{ TraceID string }
+		if err := json.Unmarshal(lines.Bytes(), &found); !ok || err != nil || found.TraceID != idOf(i).String() {
+			t.Fatalf("trace %d: %v, %q", i, err, lines.Text())
+		}
+	}
+}
