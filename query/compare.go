@@ -46,7 +46,7 @@ func newComparing(n *traceql.Comparison, g series.Grid) *comparing {
 func (c *comparing) add(a eval.At) error {
 	c.labels = c.labels[:0]
 	for i := range compared {
-		if v := compared[i].read(a); !v.IsNil() && !(v.Value.Type() == trace.TypeString && v.Value.Str() == "") {
+		if v := compared[i].read(a); !v.IsNil() && (v.Type != traceql.TypeString || v.Value.Str() != "") {
 			c.labels = append(c.labels, eval.Label{Name: compared[i].name, Value: v})
 		}
 	}

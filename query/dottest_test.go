@@ -216,3 +216,23 @@ func seriesRows(a *query.SeriesAnswer) []string {
 	}
 	return rows
 }
+
+// TestManual holds that docs/traceql.md leads to each of the files.
+func TestManual(t *testing.T) {
+	doc, err := os.ReadFile("../docs/traceql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/*.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if !strings.Contains(string(doc), "](../query/"+filepath.ToSlash(name)+")") {
+			t.Errorf("docs/traceql.md does not lead to %s", name)
+		}
+	}
+	if n := strings.Count(string(doc), "(../query/testdata/") - 1; n != len(files) {
+		t.Errorf("docs/traceql.md leads to %d files; there are %d", n, len(files))
+	}
+}

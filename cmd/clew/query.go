@@ -266,10 +266,10 @@ func (a *querier) follow(ctx context.Context, q *traceql.Query, form url.Values)
 	for {
 		form.Set("from", strconv.FormatUint(uint64(since), 10))
 		fresh, err := a.fresh(ctx, form, seen)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if refused, ok := errors.AsType[*refusal](err); err != nil && (!ok || refused.kind != trace.Busy.String()) {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return err
 		}
 		if err := a.printTraces(fresh, header && len(fresh) > 0); err != nil {

@@ -41,8 +41,9 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // Flush returns the error
 	if header {
-		fmt.Fprintln(w, "START\tDURATION\tSPANS\tERRORS\tTRACE OR SPAN\tWHAT")
+		line("START\tDURATION\tSPANS\tERRORS\tTRACE OR SPAN\tWHAT")
 	}
 	for i := range traces {
 		t := &traces[i]
@@ -50,20 +51,20 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 		if t.RootService == "" {
 			root = "(its root has not arrived)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", t.Start, short(t.DurationNs), t.Spans, t.Errors, t.TraceID, root)
+		line("%s\t%s\t%d\t%d\t%s\t%s", t.Start, short(t.DurationNs), t.Spans, t.Errors, t.TraceID, root)
 		for _, set := range t.Sets {
 			if len(set.By) > 0 {
-				fmt.Fprintf(w, "\t\t%d\t\t\t  by %s\n", set.Matched, fieldsText(set.By))
+				line("\t\t%d\t\t\t  by %s", set.Matched, fieldsText(set.By))
 			}
 			for _, s := range set.Spans {
 				status := s.Status
 				if status == "unset" {
 					status = ""
 				}
-				fmt.Fprintf(w, "\t%s\t\t%s\t%s\t  %s %s  %s\n", short(s.DurationNs), status, s.SpanID, s.Service, printable(s.Name), fieldsText(s.Fields))
+				line("\t%s\t\t%s\t%s\t  %s %s  %s", short(s.DurationNs), status, s.SpanID, s.Service, printable(s.Name), fieldsText(s.Fields))
 			}
 			if more := set.Matched - len(set.Spans); more > 0 && len(set.Spans) > 0 {
-				fmt.Fprintf(w, "\t\t\t\t\t  and %d more\n", more)
+				line("\t\t\t\t\t  and %d more", more)
 			}
 		}
 	}
@@ -116,14 +117,15 @@ func fieldText(f queryField) string {
 // printSeries writes a line for each series: its labels, the least, mean, largest and last value, and the course of it.
 func (a *querier) printSeries(all []querySeries) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // Flush returns the error
 	one := true
 	for i := range all {
 		one = one && len(all[i].Samples) < 2
 	}
 	if one {
-		fmt.Fprintln(w, "VALUE\tSERIES")
+		line("VALUE\tSERIES")
 	} else {
-		fmt.Fprintln(w, "MIN\tMEAN\tMAX\tLAST\tCOURSE\tSERIES")
+		line("MIN\tMEAN\tMAX\tLAST\tCOURSE\tSERIES")
 	}
 	for i := range all {
 		s := &all[i]
@@ -135,13 +137,13 @@ func (a *querier) printSeries(all []querySeries) error {
 		switch {
 		case len(s.Samples) == 0:
 		case one:
-			fmt.Fprintf(w, "%.4g\t%s\n", s.Samples[0].Value, name)
+			line("%.4g\t%s", s.Samples[0].Value, name)
 		default:
 			least, mean, most := s.spread()
-			fmt.Fprintf(w, "%.4g\t%.4g\t%.4g\t%.4g\t%s\t%s\n", least, mean, most, s.Samples[len(s.Samples)-1].Value, s.course(most), name)
+			line("%.4g\t%.4g\t%.4g\t%.4g\t%s\t%s", least, mean, most, s.Samples[len(s.Samples)-1].Value, s.course(most), name)
 		}
 		for _, x := range s.Exemplars {
-			fmt.Fprintf(w, "\t  %s\t%.4g\ttrace %s span %s\n", x.Time, x.Value, x.TraceID, x.SpanID)
+			line("\t  %s\t%.4g\ttrace %s span %s", x.Time, x.Value, x.TraceID, x.SpanID)
 		}
 	}
 	return w.Flush()
