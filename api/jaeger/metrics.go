@@ -1,7 +1,6 @@
 package jaeger
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,9 +20,8 @@ const (
 	defaultRatePer         = 10 * time.Minute
 	minStep                = time.Millisecond
 	maxMetricsServices     = 100
-	maxPoints              = 11_000    // of a series, as Prometheus has it
-	maxSeriesPoints        = 1 << 20   // of all series together
-	metricsSpans           = 5_000_000 // are read for one answer: ten seconds of one core, about
+	maxPoints              = 11_000  // of a series, as Prometheus has it
+	maxSeriesPoints        = 1 << 20 // of all series together
 )
 
 // metricsQuery is what is asked for. Times and durations are ns.
@@ -117,7 +115,7 @@ func parseMetrics(form url.Values, now time.Time) (q metricsQuery, err error) {
 // measure is one of the three things that are measured: how it is named, what of a span it takes, and what becomes of that.
 type measure struct {
 	name, help string
-	take       func(s *series, sp *trace.Span, lo, hi int)
+	take       func(s *series, c call, lo, hi int)
 	values     func(s *series, q *metricsQuery) []float64 // one a point; NaN: there is none
 }
 
@@ -156,103 +154,17 @@ func (a *API) metrics(r *http.Request, m measure) (api.Answer, error) {
 		m.name = strings.Replace(m.name, "service", "service_operation", 1)
 		m.help += " & operation"
 	}
-	all, from, err := a.gather(r.Context(), &q, m)
+	all, rep, err := a.gather(r.Context(), &q, m)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	raw, err := family(&q, m, all, from)
+	raw, err := family(&q, m, all)
 	if err != nil {
 		return api.Answer{}, err
 	}
 	answer := api.Answer{Raw: raw}
-	if from > 0 {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest spans only; ask for a shorter time"}
+	if rep.Incomplete != "" {
+		answer.Header = map[string]string{"X-Clew-Incomplete": rep.Incomplete}
 	}
 	return answer, nil
-}
-
-// gather reads the spans of each service, the newest first, and returns the series by service and operation. from is the first point that
-// has counted all there is: not 0 if there were more spans than may be read.
-func (a *API) gather(ctx context.Context, q *metricsQuery, m measure) (all []*series, from int, err error) {
-	g := gathered{query: q, measure: m, byName: map[[2]string]*series{}, left: metricsSpans}
-	for _, service := range q.services {
-		sc, rep := q.scan(service), trace.ScanReport{}
-		for t, err := range a.engine.Scan(ctx, sc, &rep) {
-			if err != nil {
-				return nil, 0, err
-			}
-			if g.left -= len(t.Spans); g.left < 0 {
-				_, first := q.window(start(t)) // what is left starts before it, and counts there
-				from = max(from, min(first, q.points()))
-				break
-			}
-			if err := g.add(t, service, &sc.Range); err != nil {
-				return nil, 0, err
-			}
-		}
-	}
-	slices.SortFunc(g.all, func(s, t *series) int { return slices.Compare(s.key[:], t.key[:]) })
-	return g.all, from, nil
-}
-
-// start returns when a trace's earliest span starts.
-func start(t *trace.Trace) uint64 {
-	at := t.Spans[0].Start
-	for i := range t.Spans {
-		at = min(at, t.Spans[i].Start)
-	}
-	return at
-}
-
-// gathered is the series as they grow.
-type gathered struct {
-	query   *metricsQuery
-	measure measure
-	byName  map[[2]string]*series
-	all     []*series
-	left    int // spans that may still be read
-	cells   int // of all series
-}
-
-func (g *gathered) add(t *trace.Trace, service string, r *trace.Range) error {
-	for i := range t.Spans {
-		sp := &t.Spans[i]
-		if !slices.Contains(g.query.kinds, sp.Kind) || !r.Contains(sp.Start) || sp.Service() != service {
-			continue
-		}
-		lo, hi := g.query.window(sp.Start)
-		if lo >= hi {
-			continue
-		}
-		s, err := g.of(service, sp.Name)
-		if err != nil {
-			return err
-		}
-		before := len(s.cells)
-		g.measure.take(s, sp, lo, hi)
-		if g.cells += len(s.cells) - before; g.cells > maxSeriesPoints {
-			return errManySeries
-		}
-	}
-	return nil
-}
-
-var errManySeries = trace.Errorf(trace.TooLarge, "there are too many operations, or different durations, for so many points; ask for a shorter lookback, or with a larger step")
-
-func (g *gathered) of(service, operation string) (*series, error) {
-	key := [2]string{service}
-	if g.query.byOperation {
-		key[1] = operation
-	}
-	s := g.byName[key]
-	if s == nil {
-		n := g.query.points()
-		if (len(g.all)+1)*n > maxSeriesPoints {
-			return nil, errManySeries
-		}
-		s = newSeries(key, n)
-		g.byName[key] = s
-		g.all = append(g.all, s)
-	}
-	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -98,10 +99,20 @@ func TestMetrics(t *testing.T) {
 	failed.Status = trace.StatusError
 	client := served("shop", "ask", 26*time.Second, time.Second)
 	client.Kind = trace.KindClient
-	s := server(t, []trace.Span{
+	dir := t.TempDir()
+	store := filled(t, dir, []trace.Span{
 		served("shop", "list", 0, 10*time.Millisecond), served("shop", "list", 5*time.Second, 10*time.Millisecond), served("shop", "list", 21*time.Second, 10*time.Millisecond),
 		failed, client, served("stock", "get", 9*time.Second, time.Millisecond), served("shop", "list", time.Hour, 0),
 	})
+	measured(t, serve(t, store))
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	measured(t, serve(t, open(t, dir))) // from a block
+}
+
+func measured(t *testing.T, s *httptest.Server) {
+	t.Helper()
 	const rest = "&step=10000&ratePer=20000&lookback=40000"
 	ask := func(call, query string) (string, []string) {
 		return shown(t, s, fmt.Sprintf("/api/metrics/%s?%s%s&endTs=%d", call, query, rest, minute.Add(40*time.Second).UnixMilli()))
@@ -130,6 +141,81 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMetricsAlike compares what is counted of random spans, from memory and from a block, with what plain loops count.
+func TestMetricsAlike(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	var spans []trace.Span
+	for i := range 2000 {
+		s := served(fmt.Sprint("s", random.IntN(2)), fmt.Sprint("op", random.IntN(3)), time.Duration(random.Int64N(100_000))*time.Millisecond, time.Duration(random.Int64N(1e9)))
+		s.TraceID, s.ID = trace.ID{1, 14: byte(i >> 10), 15: byte(i >> 2)}, trace.SpanID{1, 6: byte(i >> 8), 7: byte(i)}
+		switch random.IntN(8) {
+		case 0:
+			s.Kind = trace.KindClient
+		case 1:
+			s.Status = trace.StatusError
+		case 2:
+			s.Attrs = []trace.Attr{{Key: "error", Value: trace.Bool(random.IntN(2) == 0)}}
+		case 3:
+			s.Attrs = []trace.Attr{{Key: "error", Value: trace.String([]string{"true", "false"}[random.IntN(2)])}}
+		case 4:
+			s.Attrs = []trace.Attr{{Key: "error", Value: trace.Int(1)}, {Key: "error", Value: trace.Bool(true)}}
+		case 5: // a shape of its own
+			s.Name = fmt.Sprint("rare", i)
+			for k := range 5 {
+				s.Attrs = append(s.Attrs, trace.Attr{Key: fmt.Sprint("k", i, k), Value: trace.Int(1)})
+			}
+		}
+		spans = append(spans, s)
+	}
+	const step, ratePer = 7 * time.Second, 20 * time.Second
+	end := minute.Add(91 * time.Second)
+	var want [2][]string
+	for n := range 2 {
+		for at := minute; !at.After(end); at = at.Add(step) {
+			calls, failed := 0, 0
+			for i := range spans {
+				s := &spans[i]
+				if s.Kind == trace.KindServer && s.Service() == fmt.Sprint("s", n) && s.Start <= uint64(at.UnixNano()) && s.Start > uint64(at.Add(-ratePer).UnixNano()) {
+					calls++
+					if s.IsError() {
+						failed++
+					}
+				}
+			}
+			want[n] = append(want[n], fmt.Sprintf("%v=%.3g/%.3g", at.Sub(minute).Seconds(), float64(calls)/20, float64(failed)/float64(calls)))
+		}
+	}
+	dir := t.TempDir()
+	store := filled(t, dir, spans)
+	for range 2 {
+		s := serve(t, store)
+		for n := range 2 {
+			query := fmt.Sprintf("?service=s%d&step=7000&ratePer=20000&lookback=91000&endTs=%d", n, end.UnixMilli())
+			_, calls := shown(t, s, "/api/metrics/calls"+query)
+			_, errors := shown(t, s, "/api/metrics/errors"+query)
+			c, e := strings.Fields(calls[0])[1:], strings.Fields(errors[0])[1:]
+			var got []string
+			for k := range c {
+				_, rate, _ := strings.Cut(e[k], "=")
+				got = append(got, c[k]+"/"+rate)
+			}
+			if !cmp.Equal(got, want[n]) {
+				t.Errorf("s%d: %s", n, cmp.Diff(want[n], got))
+			}
+			_, byOperation := shown(t, s, "/api/metrics/latencies"+query+"&quantile=0.5&groupByOperation=true")
+			if len(byOperation) < 50 {
+				t.Errorf("%d operations", len(byOperation))
+			}
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		store = open(t, dir)
+	}
+}
+
 // TestQuantiles compares the quantiles of many durations with exact ones.
 func TestQuantiles(t *testing.T) {
 	durations := []time.Duration{0, 1, 3, 1000, 1001}
@@ -138,7 +224,7 @@ func TestQuantiles(t *testing.T) {
 	}
 	s, q := newSeries([2]string{}, 1), []float64{0, 0.01, 0.5, 0.9, 0.99, 1}
 	for _, d := range durations {
-		s.takeDuration(&trace.Span{Start: 1, End: 1 + uint64(d)}, 0, 1)
+		s.takeDuration(call{took: d}, 0, 1)
 	}
 	slices.Sort(durations)
 	for _, q := range q {

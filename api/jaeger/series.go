@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/api"
-	"github.com/clewtrace/clew/trace"
 )
 
 // series is the spans of one service, or operation, counted by points. A span counts for many neighbouring points, so that what is kept
@@ -29,20 +28,35 @@ func newSeries(key [2]string, points int) *series {
 	return &series{key: key, calls: make([]int32, points+1), errors: make([]int32, points+1)}
 }
 
-func (s *series) takeCall(sp *trace.Span, lo, hi int) {
+func (s *series) takeCall(c call, lo, hi int) {
 	s.calls[lo]++
 	s.calls[hi]--
-	if sp.IsError() {
+	if c.failed {
 		s.errors[lo]++
 		s.errors[hi]--
 	}
 }
 
-func (s *series) takeDuration(sp *trace.Span, lo, hi int) {
+func (s *series) takeDuration(c call, lo, hi int) {
 	if s.cells == nil {
 		s.cells = map[cell]uint32{}
 	}
-	s.cells[cell{uint16(lo), uint16(hi), bucketOf(sp.Duration())}]++
+	s.cells[cell{uint16(lo), uint16(hi), bucketOf(c.took)}]++
+}
+
+// merge adds what another series of the same points has.
+func (s *series) merge(other *series) {
+	for k := range other.calls {
+		s.calls[k] += other.calls[k]
+		s.errors[k] += other.errors[k]
+	}
+	if s.cells == nil {
+		s.cells = other.cells
+		return
+	}
+	for c, n := range other.cells {
+		s.cells[c] += n
+	}
 }
 
 func (s *series) callRates(q *metricsQuery) []float64 {
@@ -123,13 +137,13 @@ func quantileOf(counts []uint64, rank float64) float64 {
 	return last
 }
 
-// family returns series as Jaeger's MetricFamily, in protobuf's JSON, from a point on:
+// family returns series as Jaeger's MetricFamily, in protobuf's JSON:
 //
 //	{"name":"service_call_rate","type":"GAUGE","help":"…","metrics":[{"labels":[{"name":"service_name","value":"shop"}],
 //	 "metricPoints":[{"gaugeValue":{"doubleValue":1.5},"timestamp":"2026-01-02T03:04:05Z"}]}]}
 //
 // The value of a point that has none is "NaN".
-func family(q *metricsQuery, m measure, all []*series, from int) ([]byte, error) {
+func family(q *metricsQuery, m measure, all []*series) ([]byte, error) {
 	var list api.List
 	stamps := timestamps(q)
 	for _, s := range all {
@@ -139,10 +153,7 @@ func family(q *metricsQuery, m measure, all []*series, from int) ([]byte, error)
 		}
 		b = append(b, `],"metricPoints":[`...)
 		for k, v := range m.values(s, q) {
-			if k < from {
-				continue
-			}
-			if k > from {
+			if k > 0 {
 				b = append(b, ',')
 			}
 			b = append(b, `{"gaugeValue":{"doubleValue":`...)
