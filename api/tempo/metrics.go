@@ -161,15 +161,15 @@ func (a *API) seriesStream(instant bool) api.Call {
 }
 
 func (s *asking) message(from *query.SeriesAnswer, done int) (message, error) {
-	list, partial, err := s.list(from)
+	m := metricsOf(from.Report, done)
+	list, err := s.list(from, &m.Incomplete)
 	if err != nil {
 		return nil, err
 	}
-	m := metricsOf(from.Report, done)
 	if s.instant {
-		return &wire.Instant{Series: list, Metrics: m, Partial: partial}, nil
+		return &wire.Instant{Series: list, Metrics: m}, nil
 	}
-	return &wire.Range{Series: list, Metrics: m, Partial: partial}, nil
+	return &wire.Range{Series: list, Metrics: m}, nil
 }
 
 // A series, a sample and a label take so many bytes in JSON, about.
@@ -179,8 +179,8 @@ const (
 	labelBytes  = 60
 )
 
-// list returns an answer's series that have samples, and why it is not complete.
-func (s *asking) list(from *query.SeriesAnswer) (out []wire.Series, partial string, err error) {
+// list returns an answer's series that have samples. It says why if they are not all.
+func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series, err error) {
 	bytes, name := 0, nameOf(s.Query.Metrics)
 	for i := range from.Series {
 		x := &from.Series[i]
@@ -188,7 +188,8 @@ func (s *asking) list(from *query.SeriesAnswer) (out []wire.Series, partial stri
 			continue
 		}
 		if s.most > 0 && len(out) == s.most {
-			return out, "there are more than " + strconv.Itoa(s.most) + " series", nil
+			*why = "there are more than " + strconv.Itoa(s.most) + " series"
+			return out, nil
 		}
 		w := wire.Series{Labels: labelsOf(x.Labels)}
 		for _, sample := range x.Samples {
@@ -203,11 +204,11 @@ func (s *asking) list(from *query.SeriesAnswer) (out []wire.Series, partial stri
 		}
 		bytes += seriesBytes + labelBytes*len(w.Labels) + sampleBytes*len(w.Samples) + (seriesBytes+labelBytes*(len(w.Labels)+2))*len(w.Exemplars)
 		if err := api.Bound(bytes); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		out = append(out, w)
 	}
-	return out, from.Report.Incomplete, nil
+	return out, nil
 }
 
 func labelsOf(from []eval.Label) []trace.Attr {

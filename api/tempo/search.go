@@ -113,7 +113,6 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 		return nil, err
 	}
 	out.Metrics = metricsOf(answer.Report, 1)
-	out.Incomplete = answer.Report.Incomplete
 	return out, nil
 }
 
@@ -145,7 +144,7 @@ func (a *API) searchStream(ctx context.Context, b []byte, send func([]byte) erro
 
 // metricsOf says what was read for an answer, of which a part of one job is done: 1 at its end.
 func metricsOf(r query.Report, done int) wire.Metrics {
-	return wire.Metrics{Traces: r.Traces, Bytes: r.Bytes, Blocks: r.Blocks + r.BlocksSkipped, Jobs: done, JobsOfWhat: 1}
+	return wire.Metrics{Incomplete: r.Incomplete, Traces: r.Traces, Bytes: r.Bytes, Blocks: r.Blocks + r.BlocksSkipped, Jobs: done, JobsOfWhat: 1}
 }
 
 // noRoot is what Tempo says of a trace without a root, and people know.

@@ -33,20 +33,20 @@ const (
 
 // tagsV2 answers with names by scope, sorted. Where there is a limit, those that most spans have are kept.
 func (a *API) tagsV2(ctx context.Context, q wire.TagsRequest) (message, error) {
-	found, err := a.names(ctx, q)
+	found, why, err := a.names(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return &wire.Tags{Scopes: found}, nil
+	return &wire.Tags{Scopes: found, Metrics: wire.Metrics{Incomplete: why}}, nil
 }
 
 // tagsV1 answers with the names of all scopes in one list. Intrinsics are in it if they are asked for.
 func (a *API) tagsV1(ctx context.Context, q wire.TagsRequest) (message, error) {
-	found, err := a.names(ctx, q)
+	found, why, err := a.names(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Names{}
+	out := &wire.Names{Metrics: wire.Metrics{Incomplete: why}}
 	for _, s := range found {
 		if s.Name != scopeIntrinsic || q.Scope == scopeIntrinsic {
 			out.Names = append(out.Names, s.Tags...)
@@ -57,25 +57,26 @@ func (a *API) tagsV1(ctx context.Context, q wire.TagsRequest) (message, error) {
 	return out, nil
 }
 
-func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, err error) {
+// names returns the names of the scopes that are asked for, and why they are not all.
+func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, why string, err error) {
 	wanted := func(name string) bool { return q.Scope == "" || q.Scope == "none" || q.Scope == name }
 	if !slices.ContainsFunc(append([]string{"trace"}, scopeNames()...), wanted) {
-		return nil, trace.Errorf(trace.Invalid, "invalid scope: %.40q is none of resource, span, event, link, instrumentation, intrinsic and none", q.Scope)
+		return nil, "", trace.Errorf(trace.Invalid, "invalid scope: %.40q is none of resource, span, event, link, instrumentation, intrinsic and none", q.Scope)
 	}
 	r, err := rangeOf(q.Start, q.End)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	service, _ := serviceOf(filterOf(q.Query))
 	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r, Service: service})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
 	var inner innerNames
 	if wanted(scopeEvent) || wanted(scopeLink) {
 		if inner, err = a.inner.of(ctx, a.engine); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	for _, s := range scopes {
@@ -101,7 +102,7 @@ func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, 
 			out = append(out, wire.Scope{Name: s.name, Tags: tags})
 		}
 	}
-	return out, nil
+	return out, stats.Incomplete, nil
 }
 
 func scopeNames() (names []string) {

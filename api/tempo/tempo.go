@@ -90,6 +90,7 @@ func refuse(_ int, e *trace.Error) api.Answer {
 type message interface {
 	AppendProto(b []byte) []byte
 	AppendJSON(b []byte) []byte
+	Why() string // something was left out; empty: nothing was
 }
 
 // handler answers over HTTP: a question of type Q, read by parse.
@@ -104,7 +105,7 @@ func handler[Q any](parse func(r *http.Request) (Q, error), ask func(ctx context
 			return api.Answer{}, err
 		}
 		out := api.Answer{}
-		if why := incomplete(m); why != "" {
+		if why := m.Why(); why != "" {
 			out.Header = map[string]string{"X-Clew-Incomplete": why}
 		}
 		if wantsProto(r) {
@@ -114,19 +115,6 @@ func handler[Q any](parse func(r *http.Request) (Q, error), ask func(ctx context
 		}
 		return out, nil
 	}
-}
-
-// incomplete returns why an answer has not all that there is, if so.
-func incomplete(m message) string {
-	switch m := m.(type) {
-	case *wire.Search:
-		return m.Incomplete
-	case *wire.Range:
-		return m.Partial
-	case *wire.Instant:
-		return m.Partial
-	}
-	return ""
 }
 
 // called answers over gRPC, with one message.

@@ -203,12 +203,18 @@ func spansOf(m *collector.ExportTraceServiceRequest) (out []string) {
 	return out
 }
 
+// metadata is what answers with names and values say of their cost.
+type metadata struct {
+	InspectedBytes, TotalBlockBytes       string
+	TotalBlocks, TotalJobs, CompletedJobs uint32
+}
+
 type tagScopes struct {
 	Scopes []struct {
 		Name string
 		Tags []string
 	}
-	Metrics struct{}
+	Metrics metadata
 }
 
 func TestTags(t *testing.T) {
@@ -247,7 +253,7 @@ func TestTags(t *testing.T) {
 	}
 	var v1 struct {
 		TagNames []string
-		Metrics  struct{}
+		Metrics  metadata
 	}
 	strictly(t, get(t, at, "/api/search/tags", ""), &v1)
 	if !slices.IsSorted(v1.TagNames) || !slices.Contains(v1.TagNames, "service.name") || slices.Contains(v1.TagNames, "rootName") {
@@ -274,7 +280,7 @@ func valuesOf(t testing.TB, at, name string) []value {
 	t.Helper()
 	var got struct {
 		TagValues []value
-		Metrics   struct{}
+		Metrics   metadata
 	}
 	strictly(t, get(t, at, "/api/v2/search/tag/"+name, ""), &got)
 	return got.TagValues
@@ -353,7 +359,7 @@ func TestValues(t *testing.T) {
 	}
 	var v1 struct {
 		TagValues []string
-		Metrics   struct{}
+		Metrics   metadata
 	}
 	for name, want := range map[string][]string{
 		"service.name": {"shop/web", "stock", "unknown_service"}, "status.code": {"error", "ok", "unset"}, "host.name": {"h1", "h2"}, "resource.host.name": {"h1", "h2"}, "http.status_code": {"200"},

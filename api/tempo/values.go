@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/query/eval"
@@ -19,11 +20,7 @@ func (a *API) valuesV2(ctx context.Context, q wire.ValuesRequest) (message, erro
 	if err != nil {
 		return nil, err
 	}
-	values, err := a.values(ctx, f, q)
-	if err != nil {
-		return nil, err
-	}
-	return &wire.Values{Values: values}, nil
+	return a.values(ctx, f, q)
 }
 
 // valuesV1 answers with values as texts, sorted, of an attribute that has no scope in its name; the names of some intrinsics are older than TraceQL.
@@ -39,8 +36,8 @@ func (a *API) valuesV1(ctx context.Context, q wire.ValuesRequest) (message, erro
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Names{Values: true}
-	for _, v := range values {
+	out := &wire.Names{Values: true, Metrics: values.Metrics}
+	for _, v := range values.Values {
 		out.Names = append(out.Names, v.Text)
 	}
 	slices.Sort(out.Names)
@@ -121,7 +118,7 @@ var counts = map[traceql.Scope]trace.AttrScope{
 }
 
 // values returns the values of a field: from statistics if those have them, else from the newest spans.
-func (a *API) values(ctx context.Context, f traceql.Field, q wire.ValuesRequest) (out []wire.Value, err error) {
+func (a *API) values(ctx context.Context, f traceql.Field, q wire.ValuesRequest) (*wire.Values, error) {
 	r, err := rangeOf(q.Start, q.End)
 	if err != nil {
 		return nil, err
@@ -129,24 +126,28 @@ func (a *API) values(ctx context.Context, f traceql.Field, q wire.ValuesRequest)
 	cond := filterOf(q.Query)
 	service, ofService := serviceOf(cond)
 	scope, counted := counts[f.Scope]
+	out := &wire.Values{}
 	switch {
 	case f.Type() == traceql.TypeStatus || f.Type() == traceql.TypeKind:
-		out = keywords(f.Type())
+		out.Values = keywords(f.Type())
 	case f.Type() == traceql.TypeDuration || f.Type() == traceql.TypeInt || isID(f.Intrinsic): // of which no list is of use
 	case cond == nil && !f.Parent && (f.Intrinsic == traceql.SpanName || f.Key == "service.name" && scope != trace.ScopeSpan && counted):
-		out, err = a.all(ctx, f)
+		out.Values, err = a.all(ctx, f)
 	case counted && !f.Parent && (cond == nil || ofService):
 		var stats *trace.AttrStats
 		if stats, err = a.engine.Attributes(ctx, trace.AttrQuery{Scope: scope, Key: f.Key, Service: service, Range: r}); err == nil {
-			out = inStatistics(stats, scope)
+			out.Values, out.Metrics.Incomplete = inStatistics(stats, scope), stats.Incomplete
 		}
 	default:
 		out, err = a.newest(ctx, f, cond, r)
 	}
-	if q.Limit > 0 && len(out) > int(q.Limit) {
-		out = out[:q.Limit]
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	if q.Limit > 0 && len(out.Values) > int(q.Limit) {
+		out.Values = out.Values[:q.Limit]
+	}
+	return out, nil
 }
 
 func isID(i traceql.Intrinsic) bool {
@@ -187,14 +188,15 @@ func (a *API) all(ctx context.Context, f traceql.Field) (out []wire.Value, err e
 	return out, nil
 }
 
-// Values that no statistics have are looked for in so many traces, and in so many spans of each.
+// Values that no statistics have are looked for in so many traces, in so many spans of each, and for so long: somebody is typing.
 const (
 	valueTraces = 1000
 	valueSpans  = 100
+	valueTime   = 2 * time.Second
 )
 
 // newest returns the values that a field has in the newest traces, on spans that a condition holds on.
-func (a *API) newest(ctx context.Context, f traceql.Field, cond traceql.Expr, r trace.Range) ([]wire.Value, error) {
+func (a *API) newest(ctx context.Context, f traceql.Field, cond traceql.Expr, r trace.Range) (*wire.Values, error) {
 	filter := f.String() + " != nil"
 	if cond != nil {
 		filter = "(" + cond.String() + ") && " + filter
@@ -203,8 +205,10 @@ func (a *API) newest(ctx context.Context, f traceql.Field, cond traceql.Expr, r 
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, valueTime)
+	defer cancel()
 	spans := map[wire.Value]uint64{}
-	_, err = a.engine.Search(ctx, query.SearchRequest{Query: q, Range: r, Limit: valueTraces, Spans: valueSpans, NoCursor: true, Partial: func(t *query.FoundTrace) error {
+	note := func(t *query.FoundTrace) error {
 		for i := range t.Sets {
 			for j := range t.Sets[i].Spans {
 				for _, v := range t.Sets[i].Spans[j].Attrs {
@@ -215,11 +219,15 @@ func (a *API) newest(ctx context.Context, f traceql.Field, cond traceql.Expr, r 
 			}
 		}
 		return nil
-	}})
+	}
+	found, err := a.engine.Search(ctx, query.SearchRequest{Query: q, Range: r, Limit: valueTraces, Spans: valueSpans, NoCursor: true, Partial: note, AllowPartial: true})
+	if err != nil {
+		return nil, err
+	}
 	if f.Intrinsic != traceql.SpanName {
 		delete(spans, wire.Value{Type: "string"}) // an empty message or version is none
 	}
-	return mostFrequent(spans), err
+	return &wire.Values{Values: mostFrequent(spans), Metrics: metricsOf(found.Report, 1)}, nil
 }
 
 // addValue counts a value; of an array its elements, for those TraceQL compares.

@@ -221,7 +221,7 @@ func (r *Range) AppendJSON(b []byte) []byte {
 	o.list("series", len(r.Series), func(b []byte, i int) []byte { return r.Series[i].json(b) })
 	o.key("metrics")
 	o.b = r.Metrics.json(o.b)
-	o.partial(r.Partial)
+	o.partial(r.Metrics.Incomplete)
 	return o.close()
 }
 
@@ -258,6 +258,6 @@ func (i *Instant) AppendJSON(b []byte) []byte {
 	})
 	o.key("metrics")
 	o.b = i.Metrics.json(o.b)
-	o.partial(i.Partial)
+	o.partial(i.Metrics.Incomplete)
 	return o.close()
 }

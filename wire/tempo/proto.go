@@ -168,7 +168,7 @@ func (r *Range) AppendProto(b []byte) []byte {
 	for i := range r.Series {
 		b = message(b, 1, r.Series[i].append)
 	}
-	return appendPartial(message(b, 2, r.Metrics.appendSearch), r.Partial)
+	return appendPartial(message(b, 2, r.Metrics.appendSearch), r.Metrics.Incomplete)
 }
 
 func (s *Series) append(b []byte) []byte {
@@ -189,5 +189,5 @@ func (i *Instant) AppendProto(b []byte) []byte {
 		s := &i.Series[k]
 		b = message(b, 1, func(b []byte) []byte { return double(attrs(b, 1, s.Labels), 2, s.Samples[0].Value) })
 	}
-	return appendPartial(message(b, 2, i.Metrics.appendSearch), i.Partial)
+	return appendPartial(message(b, 2, i.Metrics.appendSearch), i.Metrics.Incomplete)
 }

@@ -12,9 +12,8 @@ import (
 
 // Search is a SearchResponse.
 type Search struct {
-	Traces     []Trace
-	Metrics    Metrics
-	Incomplete string // why something was left out, for which there is no field; empty: nothing was
+	Traces  []Trace
+	Metrics Metrics
 }
 
 // Trace is a TraceSearchMetadata: what a list of traces shows.
@@ -66,6 +65,9 @@ type Service struct {
 
 // Metrics is a SearchMetrics, or a MetadataMetrics: what an answer cost. It has the fields that Grafana has known for long.
 type Metrics struct {
+	// Incomplete is why something was left out, for which most answers have no field; empty: nothing was.
+	Incomplete string
+
 	Traces           int   // looked at
 	Bytes            int64 // read
 	Blocks           int   // there are, those that needed no reading among them
@@ -103,8 +105,7 @@ type Value struct{ Type, Text string }
 // Range is a QueryRangeResponse: series over time.
 type Range struct {
 	Series  []Series
-	Metrics Metrics
-	Partial string // why it is not complete; empty: it is
+	Metrics Metrics // Incomplete is a part of the message
 }
 
 // Series is a TimeSeries or, with one sample that has no time, an InstantSeries.
@@ -129,9 +130,26 @@ type Exemplar struct {
 // Instant is a QueryInstantResponse: a value of each series.
 type Instant struct {
 	Series  []Series // of one sample
-	Metrics Metrics
-	Partial string
+	Metrics Metrics  // Incomplete is a part of the message
 }
 
 // ms returns ns in ms, as durationMs can say it: its 49 days must not begin anew.
 func ms(ns uint64) uint32 { return uint32(min(ns/1e6, math.MaxUint32)) }
+
+// Why returns why something was left out, as do the others.
+func (s *Search) Why() string { return s.Metrics.Incomplete }
+
+// Why returns why something was left out.
+func (t *Tags) Why() string { return t.Metrics.Incomplete }
+
+// Why returns why something was left out.
+func (n *Names) Why() string { return n.Metrics.Incomplete }
+
+// Why returns why something was left out.
+func (v *Values) Why() string { return v.Metrics.Incomplete }
+
+// Why returns why something was left out.
+func (r *Range) Why() string { return r.Metrics.Incomplete }
+
+// Why returns why something was left out.
+func (i *Instant) Why() string { return i.Metrics.Incomplete }

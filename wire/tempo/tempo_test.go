@@ -51,6 +51,12 @@ func series() []Series {
 	}
 }
 
+func incomplete(why string) Metrics {
+	m := search().Metrics
+	m.Incomplete = why
+	return m
+}
+
 type answer interface {
 	AppendProto(b []byte) []byte
 	AppendJSON(b []byte) []byte
@@ -72,9 +78,9 @@ func TestBothForms(t *testing.T) {
 		{"SearchTagsResponse", &Names{Names: []string{"a", ""}}, []string{`tagNames:""`}},
 		{"SearchTagValuesResponse", &Names{Values: true, Names: []string{"a"}, Metrics: search().Metrics}, []string{`tagValues:"a"`}},
 		{"SearchTagValuesV2Response", &Values{Values: []Value{{"string", "a\xffb"}, {"int", "1"}, {"string", ""}}}, []string{`value:"a�b"`}},
-		{"QueryRangeResponse", &Range{Series: series(), Metrics: search().Metrics, Partial: "a block is damaged"}, []string{`timestampMs:1763885409000`, `value:nan`, `value:-0`, `status:PARTIAL`, `message:"a block is damaged"`}},
+		{"QueryRangeResponse", &Range{Series: series(), Metrics: incomplete("a block is damaged")}, []string{`timestampMs:1763885409000`, `value:nan`, `value:-0`, `status:PARTIAL`, `message:"a block is damaged"`}},
 		{"QueryRangeResponse", &Range{}, nil},
-		{"QueryInstantResponse", &Instant{Series: series(), Partial: "x"}, []string{`value:1.5`, `status:PARTIAL`}},
+		{"QueryInstantResponse", &Instant{Series: series(), Metrics: incomplete("x")}, []string{`value:1.5`, `status:PARTIAL`}},
 	} {
 		m := both(t, c.name, c.a.AppendProto(nil), c.a.AppendJSON(nil))
 		text := strings.ReplaceAll(prototext.MarshalOptions{}.Format(m), ":  ", ":")
