@@ -13,6 +13,7 @@ import (
 
 	"github.com/clewtrace/clew/test/zipkin/v1span"
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire/thrift"
 )
 
 // v2JSON and v1JSON are lists with all that the formats have; the second is of calls that both sides reported.
@@ -348,5 +349,32 @@ func BenchmarkDecode(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/span")
 		})
+	}
+}
+
+// TestManyEndpoints: a v1 span may have no more endpoints than it may have annotations, though one annotation may repeat its own.
+func TestManyEndpoints(t *testing.T) {
+	limits := trace.DefaultLimits()
+	limits.Items = 100
+	annotation := `{"timestamp":1,"value":"a"` + strings.Repeat(`,"endpoint":{"port":1}`, 101) + `}`
+	var w thrift.Writer
+	w.List(thrift.Struct, 1)
+	w.Struct()
+	w.Field(6<<8 | thrift.List)
+	w.List(thrift.Struct, 1)
+	w.Struct()
+	for range 101 {
+		w.Field(3<<8 | thrift.Struct)
+		w.Struct()
+		w.Field(2<<8 | thrift.I16)
+		w.I16(1)
+		w.End()
+	}
+	w.End()
+	w.End()
+	for f, list := range map[Format]string{JSONV1: `[{"traceId":"1","id":"2","annotations":[` + annotation + `]}]`, Thrift: string(w.Out)} {
+		if _, err := Decode(f, []byte(list), now, limits); trace.KindOf(err) != trace.TooLarge {
+			t.Errorf("%v: %v; want an error of kind too large", f, err)
+		}
 	}
 }

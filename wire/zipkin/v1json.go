@@ -104,11 +104,14 @@ func (d *Decoder) v1AnnotationMember(key []byte) {
 func (d *Decoder) v1Endpoint() int {
 	d.reading.place = place{}
 	d.r.Object(d.calls.endpoint)
-	return d.v1.addPlace(d.reading.place)
+	return d.addPlace(d.reading.place)
 }
 
-func (v *v1Span) addPlace(p place) int {
-	if p.isEmpty() {
+// addPlace keeps an endpoint and returns its index, or -1 if it says nothing. There are no more than annotations may be: one whose endpoint
+// comes again and again is not honest.
+func (d *Decoder) addPlace(p place) int {
+	v := &d.v1
+	if p.isEmpty() || !d.allow(len(v.places)) {
 		return -1
 	}
 	v.places = append(v.places, p)

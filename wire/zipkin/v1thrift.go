@@ -180,5 +180,5 @@ func (d *Decoder) thriftEndpoint(r *thrift.Reader) int {
 			r.Skip()
 		}
 	}
-	return d.v1.addPlace(p)
+	return d.addPlace(p)
 }
