@@ -1,6 +1,7 @@
 package zipkin
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -172,9 +173,7 @@ func (d *Decoder) Append(dst []byte) []byte {
 	for i := range d.groups {
 		size += len(d.groups[i].spans) + len(d.groups[i].service) + 64 // which is more than tags and lengths take
 	}
-	if cap(dst)-len(dst) < size {
-		dst = append(make([]byte, 0, len(dst)+size), dst...)
-	}
+	dst = slices.Grow(dst, size)
 	for i := range d.groups {
 		g := &d.groups[i]
 		var res trace.Resource

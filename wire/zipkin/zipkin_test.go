@@ -208,3 +208,22 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("the second time it is\n%s\nfirst it was\n%s", again, out)
 	}
 }
+
+// TestAppendGrows: many small lists can be appended to one message, as Kafka's records are, without moving it for each.
+func TestAppendGrows(t *testing.T) {
+	var out []byte
+	moved := 0
+	for range 1000 {
+		d := NewDecoder(time.Unix(1, 0), trace.DefaultLimits())
+		if err := d.List(JSONV2, []byte(`[{"traceId":"1","id":"2","name":"get","localEndpoint":{"serviceName":"a"}}]`)); err != nil {
+			t.Fatal(err)
+		}
+		before := cap(out)
+		if out = d.Append(out); cap(out) != before {
+			moved++
+		}
+	}
+	if moved > 50 {
+		t.Errorf("moved %d times", moved)
+	}
+}
