@@ -50,8 +50,11 @@ type bucket struct {
 }
 
 // maxBuckets is how many services are told apart at a time. Those beyond, of whom nobody can tell whether they are many services or one
-// that makes names up, share one bucket for each tenant.
-const maxBuckets = 10000
+// that makes names up, share one bucket for each tenant. Services whose names begin with the same maxService bytes are not told apart.
+const (
+	maxBuckets = 10000
+	maxService = 256
+)
 
 // NewLimiter returns a step that limits rates.
 func NewLimiter(cfg RateLimit) (*Limiter, error) {
@@ -154,7 +157,7 @@ func (r *Rate) String() string {
 
 // bucket returns the bucket of a service, filled up to now: nil if there is no limit for it.
 func (l *Limiter) bucket(tenant string, service []byte, now time.Time) *bucket {
-	rate, key := &l.cfg.Rate, bucketKey{tenant, string(service)}
+	rate, key := &l.cfg.Rate, bucketKey{tenant, string(service[:min(len(service), maxService)])}
 	if l.cfg.PerTenant {
 		key.service = ""
 	}

@@ -59,8 +59,11 @@ type Redactor struct {
 	hashes sync.Pool // hash.Hash
 }
 
-// maxKeys is how many keys are remembered; verdicts on others are made each time.
-const maxKeys = 4096
+// maxKeys is how many keys are remembered, and maxKey how long each may be; verdicts on others are made each time.
+const (
+	maxKeys = 4096
+	maxKey  = 256
+)
 
 // verdict is what the rules say of an attribute by its key.
 type verdict struct {
@@ -97,7 +100,7 @@ func (r *Redactor) of(key []byte) verdict {
 		return v
 	}
 	v := r.judge(bytes.ToLower(key))
-	if len(*r.keys.Load()) >= maxKeys {
+	if len(key) > maxKey || len(*r.keys.Load()) >= maxKeys {
 		return v
 	}
 	r.adding.Lock()

@@ -279,3 +279,18 @@ func TestRedactRandom(t *testing.T) {
 		}
 	}
 }
+
+// TestLongKeys: what a sender calls its attributes is not remembered at any length.
+func TestLongKeys(t *testing.T) {
+	r, err := NewRedactor(Redaction{Mask: "*", Rules: []RedactionRule{{Keys: []trace.Glob{"*password*"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := []byte(strings.Repeat("x", 1<<20) + "password")
+	if v := r.of(long); !v.whole {
+		t.Errorf("a long key: %+v", v)
+	}
+	if r.of([]byte("password")); len(*r.keys.Load()) != 1 {
+		t.Errorf("%d keys are remembered; want that of the short one", len(*r.keys.Load()))
+	}
+}

@@ -420,3 +420,21 @@ func TestAtTheSameTime(t *testing.T) {
 type stepSink func(b *trace.Batch) error
 
 func (s stepSink) Append(_ context.Context, b *trace.Batch) error { return s(b) }
+
+// TestLongServices: the names of services are not remembered at any length.
+func TestLongServices(t *testing.T) {
+	l, err := NewLimiter(RateLimit{Rate: Rate{Spans: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.bucket("a", []byte(strings.Repeat("x", 1<<20)), time.Now())
+	l.bucket("a", []byte("short"), time.Now())
+	for key := range l.buckets {
+		if len(key.service) > 1000 {
+			t.Errorf("a name of %d bytes is remembered", len(key.service))
+		}
+	}
+	if len(l.buckets) != 2 {
+		t.Errorf("%d buckets; want 2", len(l.buckets))
+	}
+}
