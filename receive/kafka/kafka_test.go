@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/clewtrace/clew/receive"
@@ -124,6 +126,20 @@ func TestHalves(t *testing.T) {
 		if _, _, after := meter.Totals(); after-before != uint64(100-len(broken)) {
 			t.Errorf("%d spans are stored; want %d", after-before, 100-len(broken))
 		}
+	}
+}
+
+// TestDeadLettersResults: that a record is too large for the topic of dead letters is told of that record, though it ends before others.
+func TestDeadLettersResults(t *testing.T) {
+	var lines bytes.Buffer
+	c := &Consumer{log: slog.New(slog.NewTextHandler(&lines, nil)), metrics: newMetrics(prometheus.NewRegistry(), nil)}
+	small, large := &kgo.Record{}, &kgo.Record{}
+	was := map[*kgo.Record]*kgo.Record{small: {Topic: "spans", Offset: 1}, large: {Topic: "spans", Offset: 2}}
+	if err := c.produced(kgo.ProduceResults{{Record: large, Err: kerr.MessageTooLarge}, {Record: small}}, was); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines.String(); strings.Count(got, "too large") != 1 || !strings.Contains(got, "offset=2") {
+		t.Errorf("the log has %s", got)
 	}
 }
 

@@ -256,18 +256,24 @@ func (w *writer) bury(ctx context.Context) error {
 // deadLetters writes records as they are to the topic for them, with headers that say where they were and why they are there. One that
 // is too large for the topic is lost to it.
 func (c *Consumer) deadLetters(ctx context.Context, all []poison) error {
-	out := make([]*kgo.Record, len(all))
+	out, was := make([]*kgo.Record, len(all)), map[*kgo.Record]*kgo.Record{}
 	for i, p := range all {
 		r := p.record
 		header := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
 		out[i] = &kgo.Record{Topic: c.cfg.DeadLetter, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: append(slices.Clip(r.Headers),
 			header("clew-topic", r.Topic), header("clew-partition", strconv.Itoa(int(r.Partition))), header("clew-offset", strconv.FormatInt(r.Offset, 10)),
 			header("clew-reason", p.err.Kind.String()), header("clew-error", p.err.Msg))}
+		was[out[i]] = r
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
-	for i, result := range c.client.ProduceSync(ctx, out...) {
-		r := all[i].record
+	return c.produced(c.client.ProduceSync(ctx, out...), was)
+}
+
+// produced counts dead letters, whose results come in the order in which they ended, by the records that they were.
+func (c *Consumer) produced(results kgo.ProduceResults, was map[*kgo.Record]*kgo.Record) error {
+	for _, result := range results {
+		r := was[result.Record]
 		switch {
 		case errors.Is(result.Err, kerr.MessageTooLarge):
 			c.log.Warn("a record is too large for the topic of dead letters", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "bytes", len(r.Value))
