@@ -13,8 +13,9 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/clewtrace/clew/wire"
 )
 
 // fate is what becomes of a request after an attempt.
@@ -74,21 +75,19 @@ func retryAfter(s string, now time.Time) time.Duration {
 
 // partialSuccess reads an ExportTraceServiceResponse: {1: {1: rejected spans, 2: message}}.
 func partialSuccess(body []byte) (rejected int, message string) {
-	_ = fields(body, func(number protowire.Number, partial, _ []byte) error {
-		if number != 1 {
-			return nil
+	for f := wire.NewFields(body); f.Next(); { // what is no such message has been accepted all the same
+		if f.ID != 1<<3|wire.Length {
+			continue
 		}
-		return fields(partial, func(number protowire.Number, text, whole []byte) error {
-			switch _, _, tag := protowire.ConsumeTag(whole); {
-			case number == 1 && text == nil:
-				n, _ := protowire.ConsumeVarint(whole[tag:])
-				rejected = int(max(0, min(n, 1<<31)))
-			case number == 2:
-				message = excerpt(text)
+		for partial := wire.NewFields(f.Body); partial.Next(); {
+			switch partial.ID {
+			case 1<<3 | wire.Varint:
+				rejected = int(min(partial.Num, 1<<31))
+			case 2<<3 | wire.Length:
+				message = excerpt(partial.Body)
 			}
-			return nil
-		})
-	}) // what is no such message has been accepted all the same
+		}
+	}
 	return rejected, message
 }
 
@@ -134,7 +133,7 @@ func (c *client) grpcAnswer(resp *http.Response, body []byte, err error) answer 
 // libraries mean the message's size.
 func (c *client) exhausted(text string, hinted bool) fate {
 	switch {
-	case strings.Contains(text, "larger than max"), strings.Contains(text, "larger than"):
+	case strings.Contains(text, "larger than"):
 		return tooLarge
 	case hinted || c.Protocol == JaegerGRPC:
 		return again

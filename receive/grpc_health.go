@@ -8,7 +8,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/clewtrace/clew/wire"
 )
 
 // healthMethod is what Kubernetes' probes of gRPC, load balancers and grpc_health_probe call.
@@ -24,21 +25,14 @@ func (c *Calls) health(req *http.Request) outcome {
 	if err != nil || len(in) < 5 || in[0] != 0 || int(binary.BigEndian.Uint32(in[1:])) != len(in)-5 {
 		return outcome{code: codes.Internal, text: "not one small message without compression"}
 	}
-	name := ""
-	for b := in[5:]; len(b) > 0; {
-		number, wireType, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return outcome{code: codes.Internal, text: "broken message"}
+	f, name := wire.NewFields(in[5:]), ""
+	for f.Next() {
+		if f.ID == 1<<3|wire.Length {
+			name = string(f.Body)
 		}
-		size := protowire.ConsumeFieldValue(number, wireType, b[n:])
-		if size < 0 {
-			return outcome{code: codes.Internal, text: "broken message"}
-		}
-		if number == 1 && wireType == protowire.BytesType {
-			text, _ := protowire.ConsumeBytes(b[n:])
-			name = string(text)
-		}
-		b = b[n+size:]
+	}
+	if f.Broken {
+		return outcome{code: codes.Internal, text: "broken message"}
 	}
 	if name != "" && !c.has(name) {
 		return outcome{code: codes.NotFound, text: fmt.Sprintf("there is no service %.100q here", name)}
