@@ -139,7 +139,7 @@ func (q *queue) enqueue(r []byte, spans int) (ticket uint64, at *segment) {
 func (q *queue) makeRoom(size int64) bool {
 	for {
 		q.mu.Lock()
-		last, total := q.segments[len(q.segments)-1], q.bytes()
+		last, total := q.segments[len(q.segments)-1].bytes, q.bytes()
 		full := total+size > q.limit && !q.keep
 		if full && len(q.segments) > 1 {
 			q.dropOldest()
@@ -147,8 +147,8 @@ func (q *queue) makeRoom(size int64) bool {
 			continue
 		}
 		q.mu.Unlock()
-		if last.bytes == wal.SegmentHeader || last.bytes+size <= q.rotate && !full {
-			return last.bytes > wal.SegmentHeader || !full
+		if last == wal.SegmentHeader || last+size <= q.rotate && !full {
+			return last > wal.SegmentHeader || !full
 		}
 		number := q.wal.Next() // what was added is on disk, or has failed
 		q.mu.Lock()

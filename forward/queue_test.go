@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -552,5 +554,38 @@ func TestReserve(t *testing.T) {
 	free()
 	if err := b.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestQueueFullDisk: when the disk takes nothing any more, all of many that add at the same time are told, and nothing is counted twice.
+func TestQueueFullDisk(t *testing.T) {
+	var full atomic.Bool
+	b, err := openBook(t, t.TempDir(), 4<<20, &wal.Disk{Fault: func(string, string) error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	var adders sync.WaitGroup
+	var want atomic.Int64
+	for i := range uint64(8) {
+		adders.Go(func() {
+			for n := range uint64(20) {
+				if err := b.addOne(t, i*20+n, 1000); err == nil {
+					t.Errorf("record %d is on a full disk", i*20+n)
+				}
+				want.Add(int64(spansOf(i*20 + n)))
+			}
+		})
+	}
+	adders.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dropped[droppedDisk] != int(want.Load()) || b.unsent() != 0 {
+		t.Errorf("dropped %v, and %d wait; want %d dropped for the disk", b.dropped, b.unsent(), want.Load())
 	}
 }
