@@ -180,7 +180,9 @@ func (s *side) read(from *trace.Span) {
 // merge puts together what was sent of one span in pieces, and finds servers that share their client's span without saying so.
 func merge(sides []*side) []*side {
 	slices.SortStableFunc(sides, func(a, b *side) int {
-		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), compareSides(a, b), a.at.compare(&b.at), cmp.Compare(a.start, b.start))
+		// Of a v1 span that was sent and got by one host Zipkin makes a sender's span first, then a receiver's, whenever they were.
+		consumes := cmp.Compare(btoi(a.kind == trace.KindConsumer), btoi(b.kind == trace.KindConsumer))
+		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), compareSides(a, b), a.at.compare(&b.at), consumes, cmp.Compare(a.start, b.start))
 	})
 	out := sides[:0]
 	var last *side

@@ -3,6 +3,7 @@ package zipkin
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,5 +62,7 @@ func TestLinks(t *testing.T) {
 	f("no root", span("2", "1", "CLIENT", "a", "b", "")+","+span("4", "3", "SERVER", "d", "", ""), `["a\u003eb 1/0"]`)
 	f("a circle", span("1", "2", "CLIENT", "a", "b", "")+","+span("2", "1", "CLIENT", "a", "b", ""), `null`)
 	f("in pieces", span("1", "", "CLIENT", "a", "", "")+","+span("1", "", "", "a", "b", ""), `["a\u003eb 1/0"]`)
+	later := func(span string) string { return strings.Replace(span, `"timestamp":1,`, `"timestamp":9,`, 1) }
+	f("a message that its sender got, too", span("1", "", "CONSUMER", "a", "", `,"shared":true`)+","+later(span("1", "", "PRODUCER", "a", "b", `,"shared":true`)), `["a\u003eb 1/0"]`)
 	f("who calls itself", span("1", "", "CLIENT", "a", "", "")+","+span("2", "1", "SERVER", "a", "", ""), `["a\u003ea 1/0"]`)
 }

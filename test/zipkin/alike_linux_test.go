@@ -41,6 +41,13 @@ func TestAlike(t *testing.T) {
 	t.Run("names", func(t *testing.T) { d.names(t) })
 	t.Run("searches", func(t *testing.T) { d.searches(t) })
 	t.Run("dependencies", func(t *testing.T) { d.dependencies(t) })
+	t.Run("more dependencies", func(t *testing.T) {
+		// Of other spans, among which there once was a difference.
+		other := &dialogue{t: t, peers: peers, now: now.Add(-2 * time.Hour), sent: map[string]string{}}
+		other.sendV1(newMaker(7, other.now.Add(-30*time.Minute)))
+		other.settle()
+		other.dependencies(t)
+	})
 	t.Run("refusals", func(t *testing.T) { d.refusals(t) })
 	t.Run("forward", func(t *testing.T) { forwarded(t, peers[0]) })
 }
