@@ -128,8 +128,15 @@ func TestGRPC(t *testing.T) {
 	if n := testutil.ToFloat64(g.errors.WithLabelValues("test", "fails", "busy")); n != 2 {
 		t.Errorf("%v calls are counted as busy; want 2", n)
 	}
-	if err := g.slots.take(t.Context(), nil, 0); err != nil || g.slots.free != 1 {
-		t.Errorf("slots were not given back: %v", err)
+	gone, leave := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, leave)
+	if _, err := ask(gone, conn, "/test.Echo/Waits", ""); status.Code(err) != codes.Canceled {
+		t.Errorf("a call whose client leaves: %v", err)
+	}
+	for range 2 { // as many as there are, also those of calls that were left
+		if err := g.slots.take(t.Context(), nil, time.Minute); err != nil {
+			t.Errorf("slots were not given back: %v", err)
+		}
 	}
 }
 
