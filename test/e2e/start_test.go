@@ -158,7 +158,7 @@ func TestPrefix(t *testing.T) {
 	s := testkit.Start(t, "--query.prefix", "/traces/")
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for path, want := range map[string]int{
-		"/traces/api/services": 200, "/traces/api/services/a%2Fb/operations": 200, "/traces/api/services/a/b/operations": 200, "/traces/api/v1/status": 200, "/traces/api/v3/services": 404, "/": 307, "/api/services": 307,
+		"/traces/api/services": 200, "/traces/api/services/a%2Fb/operations": 200, "/traces/api/services/a/b/operations": 200, "/traces/api/v1/status": 200, "/traces/api/v3/services": 200, "/traces/api/v4/services": 404, "/traces/analytics/v1/dependencies?service=a": 200, "/": 307, "/api/services": 307,
 	} {
 		r, err := client.Get(s.URL("query") + path)
 		if err != nil {
