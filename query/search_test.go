@@ -1,7 +1,10 @@
 package query_test
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/clewtrace/clew/query"
@@ -66,5 +69,83 @@ func TestSearchPages(t *testing.T) {
 				t.Errorf("%s: pages of %d are not the whole", text, limit)
 			}
 		}
+	}
+}
+
+// TestBudgets ends queries that want too much: with an error that names what was used up, or with a part of the answer.
+func TestBudgets(t *testing.T) {
+	s := store(t, 1<<20)
+	for i := range 50 {
+		add(t, s, newSpan(byte(i), now+uint64(i), "a"))
+	}
+	parse := func(text string) *traceql.Query {
+		q, err := traceql.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	gone, stop := context.WithCancel(t.Context())
+	stop()
+	for name, c := range map[string]struct {
+		ctx    context.Context
+		limits query.Limits
+		want   string
+		part   int // traces of a partial answer; -1: there is none
+	}{
+		"spans":     {t.Context(), query.Limits{Spans: 20}, "more than the 20 spans", 20},
+		"time":      {late, query.DefaultLimits(), "took longer than the time", 0},
+		"cancelled": {gone, query.DefaultLimits(), context.Canceled.Error(), -1},
+	} {
+		e := query.New(s)
+		e.Limits = c.limits
+		r := query.SearchRequest{Query: parse("{ }"), Limit: 100}
+		if _, err := e.Search(c.ctx, r); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
+		if c.part >= 0 {
+			r.AllowPartial = true
+			a, err := e.Search(c.ctx, r)
+			if err != nil || len(a.Traces) != c.part || !strings.Contains(a.Report.Incomplete, c.want) {
+				t.Errorf("%s, in part: %v, %+v", name, err, a)
+			}
+		}
+		// By how spans hang together metrics go over whole traces, without by columns.
+		for _, text := range []string{"{ } | rate()", "{ } > { } | rate()"} {
+			m := query.SeriesRequest{Query: parse(text), Range: trace.Range{From: now - 1, To: now + 1000}}
+			if _, err := e.Series(c.ctx, m); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s, %s: %v; want %q", name, text, err, c.want)
+			}
+			if m.AllowPartial = true; c.part >= 0 {
+				if a, err := e.Series(c.ctx, m); err != nil || !strings.Contains(a.Report.Incomplete, c.want) {
+					t.Errorf("%s, %s, in part: %v, %+v", name, text, err, a)
+				}
+			}
+		}
+	}
+}
+
+// TestPartialStops ends a search whose caller wants no more.
+func TestPartialStops(t *testing.T) {
+	s := store(t, 1<<20)
+	for i := range 5 {
+		add(t, s, newSpan(byte(i), now+uint64(i), "a"))
+	}
+	enough := errors.New("enough")
+	q, err := traceql.Parse("{ }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	_, err = query.New(s).Search(t.Context(), query.SearchRequest{Query: q, Limit: 5, Partial: func(*query.FoundTrace) error {
+		if n++; n == 2 {
+			return enough
+		}
+		return nil
+	}})
+	if !errors.Is(err, enough) || n != 2 {
+		t.Errorf("%v after %d", err, n)
 	}
 }

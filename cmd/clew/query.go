@@ -267,9 +267,10 @@ func (a *querier) follow(ctx context.Context, q *traceql.Query, form url.Values)
 		form.Set("from", strconv.FormatUint(uint64(since), 10))
 		fresh, err := a.fresh(ctx, form, seen)
 		if ctx.Err() != nil {
-			return nil
+			err = nil // an interrupt is how it ends
 		}
-		if refused, ok := errors.AsType[*refusal](err); err != nil && (!ok || refused.kind != trace.Busy.String()) {
+		refused, ok := errors.AsType[*refusal](err)
+		if busy := ok && refused.kind == trace.Busy.String(); ctx.Err() != nil || err != nil && !busy {
 			return err
 		}
 		if err := a.printTraces(fresh, header && len(fresh) > 0); err != nil {
