@@ -168,11 +168,14 @@ type maker struct {
 const randomTraces = 80
 
 func (g *maker) timeRange() trace.Range {
-	r := trace.Range{From: g.start + g.Uint64N(40_000), To: g.start + 60_000 + g.Uint64N(60_000)}
-	if g.IntN(3) == 0 {
-		r = trace.Range{From: g.start, To: g.start + 1_000_000}
+	switch from := g.start + g.Uint64N(40_000); g.IntN(4) {
+	case 0:
+		return trace.Range{From: g.start, To: g.start + 1_000_000}
+	case 1: // traces lie across its ends
+		return trace.Range{From: from + 20_000, To: from + 20_000 + g.Uint64N(20_000)}
+	default:
+		return trace.Range{From: from, To: g.start + 60_000 + g.Uint64N(60_000)}
 	}
-	return r
 }
 
 func pick[T any](g *maker, of ...T) T { return of[g.IntN(len(of))] }

@@ -148,7 +148,7 @@ func (g *maker) operand(depth int) traceql.Expr {
 }
 
 func (g *maker) field() *traceql.FieldRef {
-	f := traceql.Field{Scope: traceql.Scope(g.IntN(7))}
+	f := traceql.Field{Scope: pick(g, traceql.Scope(g.IntN(7)), traceql.ScopeAny, traceql.ScopeSpan, traceql.ScopeResource)}
 	if f.Scope == traceql.ScopeIntrinsic || g.IntN(3) == 0 {
 		f.Scope = traceql.ScopeIntrinsic
 		f.Intrinsic = traceql.Intrinsic(1 + g.IntN(int(traceql.NestedSetParent)))
@@ -157,6 +157,9 @@ func (g *maker) field() *traceql.FieldRef {
 		}
 	} else {
 		f.Key = g.key()
+		if f.Scope == traceql.ScopeResource && g.IntN(2) == 0 {
+			f.Key = "service.name"
+		}
 	}
 	if g.IntN(10) == 0 && (f.Scope == traceql.ScopeSpan || f.Scope == traceql.ScopeResource || f.Scope == traceql.ScopeAny) {
 		f.Parent = true
