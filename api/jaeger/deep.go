@@ -24,6 +24,8 @@ const (
 type deepPath struct {
 	Path       []hop       `json:"path"`
 	Attributes []attribute `json:"attributes"`
+
+	last trace.ID // that was noted
 }
 
 // hop is a service on the way, and the span with which it began to work.
@@ -116,7 +118,6 @@ func (p *paths) add(t *trace.Trace) {
 			calls[up] = true
 		}
 	}
-	seen := map[string]bool{}
 	for i, row := range tree.Rows {
 		if hops[i] != int32(i) || calls[i] || row.Span < 0 {
 			continue
@@ -132,22 +133,18 @@ func (p *paths) add(t *trace.Trace) {
 		}
 		slices.Reverse(path)
 		if p.focus.on(path) {
-			p.note(path, t.ID, seen)
+			p.note(path, t.ID)
 		}
 	}
 }
 
-// note notes a path of a trace, of which some were seen already.
-func (p *paths) note(path []hop, id trace.ID, seen map[string]bool) {
+// note notes a path of a trace.
+func (p *paths) note(path []hop, id trace.ID) {
 	var name strings.Builder
 	for _, h := range path {
 		name.WriteString(h.Service + "\x00" + h.Operation + "\x00")
 	}
 	key := name.String()
-	if seen[key] {
-		return
-	}
-	seen[key] = true
 	d := p.byName[key]
 	if d == nil {
 		if len(p.list) == maxPaths {
@@ -158,7 +155,7 @@ func (p *paths) note(path []hop, id trace.ID, seen map[string]bool) {
 		p.byName[key] = d
 		p.list = append(p.list, d)
 	}
-	if len(d.Attributes) < maxExemplars {
-		d.Attributes = append(d.Attributes, attribute{"exemplar_trace_id", id.String()})
+	if d.last != id && len(d.Attributes) < maxExemplars {
+		d.Attributes, d.last = append(d.Attributes, attribute{"exemplar_trace_id", id.String()}), id
 	}
 }

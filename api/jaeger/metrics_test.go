@@ -421,3 +421,32 @@ func TestHints(t *testing.T) {
 		}
 	}
 }
+
+// TestManyPaths has more ways through a service than an answer has, some of them twice in a trace.
+func TestManyPaths(t *testing.T) {
+	now := uint64(time.Now().Add(-time.Minute).UnixNano())
+	var spans []trace.Span
+	span := func(id, parent int, service, name string) {
+		r := &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String(service)}}}
+		s := trace.Span{TraceID: trace.ID{15: 1}, ID: trace.SpanID{1, 6: byte(id >> 8), 7: byte(id)}, Start: now, End: now, Name: name, Resource: r, Scope: &trace.Scope{}}
+		if parent >= 0 {
+			s.Parent = trace.SpanID{1, 6: byte(parent >> 8), 7: byte(parent)}
+		}
+		spans = append(spans, s)
+	}
+	span(0, -1, "root", "in")
+	for i := 1; i <= maxPaths+5; i++ {
+		span(i, 0, "leaf", fmt.Sprint(max(3, i)))
+	}
+	s := server(t, spans)
+	status, raw := get(t, s, "/api/deep-dependencies?service=root")
+	var b struct{ Dependencies []deepPath }
+	if err := json.Unmarshal(raw, &b); err != nil || status != 200 || len(b.Dependencies) != maxPaths {
+		t.Fatalf("%d, %d paths: %v", status, len(b.Dependencies), err)
+	}
+	for _, d := range b.Dependencies {
+		if len(d.Path) != 2 || len(d.Attributes) != 1 {
+			t.Errorf("%+v", d)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"slices"
@@ -211,14 +212,15 @@ func (a *API) summariesV3(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	req.Scan.Outline = true
-	list := []summary{} // of maxLimit at most, each with its services
+	var out api.List
 	if _, _, err = a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
-		list = append(list, summarize(t))
-		return nil
+		b, err := json.Marshal(summarize(t))
+		if err != nil {
+			return err
+		}
+		return out.Add(b)
 	}); err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Value: struct {
-		Summaries []summary `json:"summaries"`
-	}{list}}, nil
+	return api.Answer{Raw: out.JSON(`{"summaries":`, "}")}, nil
 }
