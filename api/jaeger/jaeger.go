@@ -275,7 +275,7 @@ func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error)
 	for _, s := range ids {
 		id, err := trace.ParseID(s)
 		if err != nil {
-			return api.Answer{}, err
+			return api.Answer{}, trace.Errorf(trace.Invalid, "cannot parse traceID param: %s", trace.ErrorOf(err).Msg)
 		}
 		if asked[id] {
 			continue

@@ -271,7 +271,7 @@ func TestSearchErrors(t *testing.T) {
 		"service=a&tags=" + url.QueryEscape(`[{"a":"1"}]`): "malformed 'tags' parameter",
 		"service=a&lookback=soon":                          "'lookback'",
 		"service=a&raw=maybe":                              "'raw'",
-		"traceID=nothex":                                   "trace ID",
+		"traceID=nothex":                                   "cannot parse traceID param: trace ID",
 		"traceID=0":                                        "is zero",
 		"service=%zz":                                      "query string is broken",
 		"service=a&traceID=123456789012345678901234567890123": "1 to 32 hexadecimal digits",
