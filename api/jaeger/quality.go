@@ -14,7 +14,7 @@ import (
 const (
 	defaultQualityHours = 24
 	maxQualityHours     = 24 * 366
-	maxExamples         = 5
+	maxExamples         = 5 // traces, and spans of each
 )
 
 // quality is the answer, as Jaeger's page reads it.
@@ -132,7 +132,7 @@ func (a *API) quality(r *http.Request) (api.Answer, error) {
 
 // inspect checks the spans of a service in a trace.
 func inspect(t *trace.Trace, service string, list []check) {
-	tree, same := trace.Arrange(t.Spans), map[trace.SpanID]int{}
+	tree, same, id := trace.Arrange(t.Spans), map[trace.SpanID]int{}, t.ID.String()
 	for _, row := range tree.Rows {
 		if row.Span >= 0 && (row.Parent < 0 || tree.Rows[row.Parent].ID != row.ID) { // else it is the other side of a call
 			same[row.ID]++
@@ -149,20 +149,25 @@ func inspect(t *trace.Trace, service string, list []check) {
 		for i := range list {
 			passes, applies := list[i].passes(&c)
 			if applies {
-				list[i].metric.count(passes, t.ID, row.ID)
+				list[i].metric.count(passes, id, row.ID)
 			}
 		}
 	}
 }
 
-func (m *qualityMetric) count(passes bool, id trace.ID, span trace.SpanID) {
+func (m *qualityMetric) count(passes bool, id string, span trace.SpanID) {
 	n, examples := &m.FailureCount, &m.FailureExamples
 	if passes {
 		n, examples = &m.PassCount, &m.PassExamples
 	}
 	*n++
-	if len(*examples) < maxExamples {
-		*examples = append(*examples, example{id.String(), []string{span.String()}})
+	switch last := len(*examples) - 1; {
+	case last >= 0 && (*examples)[last].TraceID == id:
+		if e := &(*examples)[last]; len(e.SpanIDs) < maxExamples {
+			e.SpanIDs = append(e.SpanIDs, span.String())
+		}
+	case last < maxExamples-1:
+		*examples = append(*examples, example{id, []string{span.String()}})
 	}
 }
 
