@@ -21,8 +21,11 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// Gate wraps handlers: it bounds how many run at once, and counts and times them.
+// Gate wraps handlers: it bounds how many run at once, and for how long, and counts and times them.
 type Gate struct {
+	// Timeout is how long a query may run once it is its turn; 0: as long as it likes. It must be set before the first.
+	Timeout time.Duration
+
 	slots   slots
 	wait    time.Duration
 	log     *slog.Logger
@@ -159,7 +162,22 @@ func (g *Gate) run(r *http.Request, whose *asking, h Handler) (a Answer, err err
 			err = trace.Errorf(trace.Internal, "internal error; see Clew's log")
 		}
 	}()
+	if g.Timeout > 0 {
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), clientKey{}, r.Context()), g.Timeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	return h(r)
+}
+
+type clientKey struct{}
+
+// Patient returns a request without the gate's timeout, for what goes over all there is. It still ends when its client goes away.
+func Patient(r *http.Request) *http.Request {
+	if ctx, ok := r.Context().Value(clientKey{}).(context.Context); ok {
+		return r.WithContext(ctx)
+	}
+	return r
 }
 
 // explain makes any error one that may be shown.
@@ -169,6 +187,9 @@ func (g *Gate) explain(err error, dialect, call string) *trace.Error {
 	}
 	if errors.Is(err, context.Canceled) {
 		return trace.Errorf(trace.Busy, "the client went away")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return trace.Errorf(trace.TooLarge, "the query took longer than the time it is allowed, %s; ask for a shorter range, or for something rarer", g.Timeout)
 	}
 	g.log.Error("query failed", "api", dialect, "call", call, "err", err)
 	return trace.Errorf(trace.Internal, "internal error; see Clew's log")

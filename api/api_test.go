@@ -202,3 +202,37 @@ func TestGone(t *testing.T) {
 		t.Errorf("the next query: %s", r.Status)
 	}
 }
+
+// TestTimeout has handlers run longer than a query may: they end, but for those that are patient.
+func TestTimeout(t *testing.T) {
+	g := NewGate(1, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	g.Timeout = time.Millisecond
+	refuse := func(_ int, e *trace.Error) Answer { return Answer{Raw: []byte(e.Msg), ContentType: "text/plain"} }
+	waits := g.Wrap("test", "waits", refuse, func(r *http.Request) (Answer, error) {
+		<-r.Context().Done()
+		return Answer{}, r.Context().Err()
+	})
+	w := httptest.NewRecorder()
+	waits.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "longer than the time it is allowed, 1ms") {
+		t.Errorf("status %d, %s", w.Code, w.Body)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	patient := g.Wrap("test", "patient", refuse, func(r *http.Request) (Answer, error) {
+		p := Patient(r)
+		if _, ok := p.Context().Deadline(); ok || p.Context().Err() != nil {
+			return Answer{}, trace.Errorf(trace.Invalid, "who is patient has a deadline")
+		}
+		leave()
+		<-p.Context().Done()
+		return Answer{Value: "left"}, nil
+	})
+	w = httptest.NewRecorder()
+	patient.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+	if w.Code != http.StatusOK {
+		t.Errorf("status %d, %s", w.Code, w.Body)
+	}
+	if r := httptest.NewRequest(http.MethodGet, "/", nil); Patient(r) != r {
+		t.Error("a request without a timeout is another one")
+	}
+}

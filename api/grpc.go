@@ -40,7 +40,7 @@ func (g *Gate) GRPC(dialect, call string, c Call) http.Handler {
 		s := newStream(w)
 		defer s.end()
 		if t, ok := wire.GRPCTimeout(r.Header.Get("Grpc-Timeout")); ok {
-			ctx, cancel := context.WithTimeout(r.Context(), t)
+			ctx, cancel := context.WithTimeoutCause(r.Context(), t, errDeadline)
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
@@ -55,7 +55,7 @@ func (g *Gate) GRPC(dialect, call string, c Call) http.Handler {
 			})
 		}
 		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) && r.Context().Err() != nil {
+			if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(r.Context()), errDeadline) {
 				err = errDeadline
 			}
 			e := g.explain(err, dialect, call)

@@ -128,6 +128,11 @@ func TestGRPC(t *testing.T) {
 	if n := testutil.ToFloat64(g.errors.WithLabelValues("test", "fails", "busy")); n != 2 {
 		t.Errorf("%v calls are counted as busy; want 2", n)
 	}
+	g.Timeout = time.Millisecond
+	if _, err := ask(t.Context(), conn, "/test.Echo/Waits", ""); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "longer than the time") {
+		t.Errorf("a call that takes longer than it may: %v", err)
+	}
+	g.Timeout = 0
 	gone, leave := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, leave)
 	if _, err := ask(gone, conn, "/test.Echo/Waits", ""); status.Code(err) != codes.Canceled {

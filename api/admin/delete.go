@@ -101,6 +101,7 @@ const roundTraces = 1000
 
 // search deletes what one scan finds, as it finds it: a scan that begins anew would look at everything newer again.
 func (d *deletions) search(r *http.Request) (api.Answer, error) {
+	r = api.Patient(r)
 	q, err := parseDelete(r)
 	if err != nil {
 		return api.Answer{}, err

@@ -24,7 +24,7 @@ type config struct {
 	forwardDir                                             string
 	bodyBytes, heldBytes, spanBytes                        int64
 	timeout                                                time.Duration
-	future                                                 time.Duration
+	future, queryTimeout                                   time.Duration
 	origins                                                []string
 	prefix                                                 string
 	queries                                                int
@@ -41,7 +41,7 @@ func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", tempo: ":3200", admin: ":14269",
 		jaeger: defaultJaeger(), store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
-		access: defaultAccess(), prefix: "/", queries: 8, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+		access: defaultAccess(), prefix: "/", queries: 8, queryTimeout: 2 * time.Minute, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 		kafka: kafkaConfig{Config: kafka.Default()},
 	}
 }
@@ -90,6 +90,7 @@ func (c *config) settings() settings {
 		{key: "otlp.cors_origins", help: "origins of web pages that may send spans; loopback stands for this machine", value: &list{&c.origins}},
 	}, c.forwardSettings(), settings{
 		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},
+		{key: "query.timeout", help: "how long a query may run, once it is its turn; 0: as long as it likes", value: &duration{&c.queryTimeout}},
 		{key: "query.concurrency", help: "queries that run at once", value: &integer{&c.queries, 1, 1024}},
 		{key: "admin.pprof", help: "serve Go profiles at /debug/pprof on the admin port", value: &boolean{&c.pprof}},
 		{key: "process.memory", help: "soft limit of memory; 0: none", value: &size{&c.memory}},

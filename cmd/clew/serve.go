@@ -118,6 +118,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 		return err
 	}
 	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
+	gate.Timeout = c.queryTimeout
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), c.bodies(reg)
