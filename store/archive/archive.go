@@ -123,11 +123,19 @@ func (a *Store) closeKept() error {
 	return errors.Join(errs...)
 }
 
-// Trace returns a trace of the tenant's, from the archive if the store has none of its spans any more; see query.Traces.
+// Trace returns a trace of the tenant's: as it was archived, if the store has fewer of its spans now, or none; see query.Traces.
 func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.Trace, error) {
 	t, err := a.Store.Trace(ctx, id, r)
-	if kept := a.of(ctx); kept != nil && trace.KindOf(err) == trace.NotFound {
-		return kept.Trace(ctx, id, r)
+	kept := a.of(ctx)
+	if kept == nil || err != nil && trace.KindOf(err) != trace.NotFound {
+		return t, err
+	}
+	old, oldErr := kept.Trace(ctx, id, r)
+	if oldErr != nil && trace.KindOf(oldErr) != trace.NotFound {
+		return nil, oldErr
+	}
+	if oldErr == nil && (err != nil || len(old.Spans) > len(t.Spans)) {
+		return old, nil
 	}
 	return t, err
 }

@@ -163,6 +163,36 @@ func TestArchiveAgain(t *testing.T) {
 	}
 }
 
+// TestHalfExpired archives a trace of which the retention then deletes a half: it stays whole.
+func TestHalfExpired(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, dir)
+		list := spans(1, time.Now(), 4)
+		add(t, t.Context(), a, list[:2])
+		time.Sleep(50 * time.Minute)
+		for i := range list[2:] {
+			list[2+i].Start = uint64(time.Now().UnixNano())
+			list[2+i].End = list[2+i].Start
+		}
+		add(t, t.Context(), a, list[2:])
+		if err := a.Archive(t.Context(), trace.ID{15: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Minute)
+		left, err := a.Store.Trace(t.Context(), trace.ID{15: 1}, trace.Range{})
+		if err != nil || len(left.Spans) != 2 {
+			t.Errorf("the store has %v, %v; want 2 spans", left, err)
+		}
+		if n := count(t, t.Context(), a, 1); n != 4 {
+			t.Errorf("the trace has %d spans; want all 4", n)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestLargeSpans archives spans of which a few are more than a record should be.
 func TestLargeSpans(t *testing.T) {
 	a, list := open(t, t.TempDir()), spans(1, time.Now(), 5)
