@@ -28,11 +28,14 @@ type columnLeaf struct {
 	cond *column.Condition
 	by   []*column.Field
 	of   *column.Field // nil: spans are counted
+	node *traceql.Metrics
+	comp *columnComparing // of compare()
 }
 
 // columnWorker is what one goroutine has counted. It is nobody else's until all have ended.
 type columnWorker struct {
 	aggs    []*series.Aggregator // by leaf
+	comps   []*columnComparing   // by leaf; nil but of compare()
 	context eval.Context
 	traces  int
 }
@@ -53,7 +56,13 @@ func newByColumn(m *metrics) *byColumn {
 	for range runtime.GOMAXPROCS(0) {
 		w := &columnWorker{}
 		for _, l := range b.leaves {
-			w.aggs = append(w.aggs, l.agg.Another())
+			w.comps, w.aggs = append(w.comps, nil), append(w.aggs, nil)
+			last := len(w.comps) - 1
+			if l.comp != nil {
+				w.comps[last] = l.comp.another(l.node, m.grid)
+			} else {
+				w.aggs[last] = l.agg.Another()
+			}
 		}
 		b.workers = append(b.workers, w)
 	}
@@ -61,10 +70,14 @@ func newByColumn(m *metrics) *byColumn {
 }
 
 func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
+	c := &columnLeaf{leaf: l, node: n}
 	if l.comp != nil {
-		return nil
+		selection, ok := column.Compile(n.Compare.Selection.Cond)
+		if !ok {
+			return nil
+		}
+		c.comp = &columnComparing{comparing: l.comp, selection: selection}
 	}
-	c := &columnLeaf{leaf: l}
 	var cond traceql.Expr
 	for _, s := range n.Pipeline.Stages {
 		f, ok := s.(*traceql.Filter)
@@ -103,7 +116,11 @@ func (b *byColumn) run(ctx context.Context) error {
 	for _, w := range b.workers {
 		m.report.Traces += w.traces
 		for i, l := range b.leaves {
-			err = errors.Join(err, l.agg.Merge(w.aggs[i]))
+			if l.comp != nil {
+				err = errors.Join(err, l.comp.counts.Merge(w.comps[i].counts))
+			} else {
+				err = errors.Join(err, l.agg.Merge(w.aggs[i]))
+			}
 		}
 	}
 	return err
@@ -130,7 +147,7 @@ func (b *byColumn) Trace(worker int, t *trace.Trace) error {
 	w.traces++
 	w.context.Reset(t)
 	for i, l := range b.leaves {
-		mine := leaf{by: l.leaf.by, of: l.leaf.of, agg: w.aggs[i], row: make([]eval.Value, len(l.by))}
+		mine := leaf{comp: w.comps[i].ofTrace(), by: l.leaf.by, of: l.leaf.of, agg: w.aggs[i], row: make([]eval.Value, len(l.by))}
 		for _, set := range l.plan.pipeline.Eval(&w.context) {
 			for _, k := range set.Spans {
 				if err := mine.add(w.context.At(int(k)), b.metrics.weight); err != nil {
@@ -148,18 +165,21 @@ func (b *byColumn) Table(worker int, t *trace.Table) error {
 		return err
 	}
 	for i, l := range b.leaves {
-		if err := b.count(l, t, b.workers[worker].aggs[i]); err != nil {
+		if err := b.count(l, t, b.workers[worker].aggs[i], b.workers[worker].comps[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *byColumn) count(l *columnLeaf, t *trace.Table, agg *series.Aggregator) error {
+func (b *byColumn) count(l *columnLeaf, t *trace.Table, agg *series.Aggregator, comp *columnComparing) error {
 	exemplars := b.metrics.Exemplars > 0
 	rows, err := l.cond.Select(t)
 	if err != nil || rows.None {
 		return err
+	}
+	if comp != nil {
+		return comp.count(t, rows)
 	}
 	starts, err := t.Columns.Numbers(trace.StartColumn)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,15 +72,18 @@ func TestByColumn(t *testing.T) {
 	}
 	conds := []string{
 		"true", `resource.service.name = "cart"`, `.color = "red"`, `kind = server && status = error`, `duration > 2ms`, `.size > 2 || name = "op1"`, `.host = 1`, `event:name = "retry"`,
-		`!(.color != nil)`, `name =~ "op[12]" && duration < 3ms`, `span.color = "3"`, `nestedSetParent < 0`, `resource.service.name != "filler"`,
+		`!(.color != nil)`, `name =~ "op[12]" && duration < 3ms`, `span.color = "3"`, `nestedSetParent < 0`, `rootName = "op2"`, `resource.service.name != "filler"`,
 	}
 	funcs := []string{
 		"rate()", "count_over_time()", "min_over_time(duration)", "max_over_time(span.size)", "avg_over_time(duration)", "sum_over_time(.size)", "quantile_over_time(duration, 0.5, 0.99)",
-		"histogram_over_time(duration)",
+		"histogram_over_time(duration)", `compare({ status = error })`, `compare({ rootName = "op1" || .size > 2 }, 5)`,
 	}
-	groups := []string{"", " by(resource.service.name)", " by(name, status)", " by(.color)", " by(.host, kind)", " by(span.size, .color, name)"}
+	groups := []string{"", " by(resource.service.name)", " by(name, status)", " by(.color)", " by(.host, kind)", " by(span.size, .color, name)", " by(rootServiceName)"}
 	for range 80 {
 		cond, f, by := conds[r.IntN(len(conds))], funcs[r.IntN(len(funcs))], groups[r.IntN(len(groups))]
+		if strings.HasPrefix(f, "compare") {
+			by = ""
+		}
 		from := now + r.Uint64N(10e9)
 		span := trace.Range{From: from, To: from + 1e9 + r.Uint64N(10e9)}
 		got := series(t, s, fmt.Sprintf("{ %s } | %s%s", cond, f, by), span)

@@ -17,22 +17,31 @@ type comparing struct {
 }
 
 // compared are the intrinsics that are compared, under their short names, which are those that people and Grafana know.
-var compared = []struct {
-	name string
-	read func(eval.At) eval.Value
-}{
-	{"name", intrinsic(traceql.SpanName)},
-	{"kind", intrinsic(traceql.SpanKind)},
-	{"status", intrinsic(traceql.SpanStatus)},
-	{"statusMessage", intrinsic(traceql.SpanStatusMessage)},
-	{"rootName", intrinsic(traceql.TraceRootName)},
-	{"rootServiceName", intrinsic(traceql.TraceRootService)},
-	{"instrumentation:name", intrinsic(traceql.InstrumentationName)},
-	{"instrumentation:version", intrinsic(traceql.InstrumentationVersion)},
+var compared = []comparedField{
+	intrinsic("name", traceql.SpanName),
+	intrinsic("kind", traceql.SpanKind),
+	intrinsic("status", traceql.SpanStatus),
+	intrinsic("statusMessage", traceql.SpanStatusMessage),
+	intrinsic("rootName", traceql.TraceRootName),
+	intrinsic("rootServiceName", traceql.TraceRootService),
+	intrinsic("instrumentation:name", traceql.InstrumentationName),
+	intrinsic("instrumentation:version", traceql.InstrumentationVersion),
 }
 
-func intrinsic(i traceql.Intrinsic) func(eval.At) eval.Value {
-	return eval.Fielder(traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: i})
+type comparedField struct {
+	name  string
+	field traceql.Field
+	read  func(eval.At) eval.Value
+}
+
+func intrinsic(name string, i traceql.Intrinsic) comparedField {
+	f := traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: i}
+	return comparedField{name, f, eval.Fielder(f)}
+}
+
+// blank reports whether an intrinsic says nothing.
+func blank(v eval.Value) bool {
+	return v.IsNil() || v.Value.Type() == trace.TypeString && v.Value.Str() == ""
 }
 
 func newComparing(n *traceql.Comparison, g series.Grid) *comparing {
@@ -46,7 +55,7 @@ func newComparing(n *traceql.Comparison, g series.Grid) *comparing {
 func (c *comparing) add(a eval.At) error {
 	c.labels = c.labels[:0]
 	for i := range compared {
-		if v := compared[i].read(a); !v.IsNil() && (v.Type != traceql.TypeString || v.Value.Str() != "") {
+		if v := compared[i].read(a); !blank(v) {
 			c.labels = append(c.labels, eval.Label{Name: compared[i].name, Value: v})
 		}
 	}
@@ -62,16 +71,20 @@ func (c *comparing) attrs(scope traceql.Scope, attrs []trace.Attr) {
 		if repeatedKey(attrs[:i], attrs[i].Key) {
 			continue
 		}
-		f := traceql.Field{Scope: scope, Key: attrs[i].Key}
-		name, ok := c.names[f]
-		if !ok {
-			name = f.String()
-			c.names[f] = name
-		}
+		name := c.name(traceql.Field{Scope: scope, Key: attrs[i].Key})
 		if v := eval.Of(attrs[i].Value); !v.IsNil() {
 			c.labels = append(c.labels, eval.Label{Name: name, Value: v})
 		}
 	}
+}
+
+func (c *comparing) name(f traceql.Field) string {
+	name, ok := c.names[f]
+	if !ok {
+		name = f.String()
+		c.names[f] = name
+	}
+	return name
 }
 
 func repeatedKey(attrs []trace.Attr, key string) bool {

@@ -343,9 +343,9 @@ func (s *search) describeSet(c *eval.Context, set eval.Set) FoundSet {
 	first := slices.Clone(set.Spans)
 	slices.SortFunc(first, func(a, b int32) int {
 		switch x, y := &c.Trace.Spans[a], &c.Trace.Spans[b]; {
-		case eval.Earlier(x, y):
+		case trace.CompareSpans(x, y) < 0:
 			return -1
-		case eval.Earlier(y, x):
+		case trace.CompareSpans(x, y) > 0:
 			return 1
 		}
 		return int(a - b)

@@ -12,6 +12,7 @@ type Table struct {
 	Wide      bool        // names and attributes differ from row to row: Columns.Span has them
 	Attrs     []TableAttr // of a table that is not Wide: each row has each of them, in this order
 	Resources []*Resource // of the table's rows and others; see ResourceColumn
+	Roots     []*Span     // the roots of the rows' traces, their names and resources alone; see TraceRootColumn
 	Hidden    []bool      // by row: not to be looked at; nil: no row is hidden
 	Columns   Columns
 }
@@ -27,11 +28,12 @@ type NumberColumn uint8
 
 // The number columns.
 const (
-	StartColumn    NumberColumn = iota // Unix ns
-	DurationColumn                     // ns, as Span.Duration
-	ResourceColumn                     // index into Table.Resources
-	RootColumn                         // 1: no span is above it, nor is one missing there, see Arrange; 0: it is no root
-	PlainColumn                        // 1: the span has no events, links, trace state nor status message; 0: it may have
+	StartColumn     NumberColumn = iota // Unix ns
+	DurationColumn                      // ns, as Span.Duration
+	ResourceColumn                      // index into Table.Resources
+	RootColumn                          // 1: no span is above it, nor is one missing there, see Arrange; 0: it is no root
+	TraceRootColumn                     // index into Table.Roots: the earliest span of the row's trace that has no parent, or is its own; 0: there is none
+	PlainColumn                         // 1: the span has no events, links, trace state nor status message; 0: it may have
 )
 
 // Columns reads the columns of a Table, each when it is first asked for. An error is of kind Corrupt: the table cannot be read.

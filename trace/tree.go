@@ -221,3 +221,24 @@ func (a *arranger) id(n int32) SpanID {
 	}
 	return a.ghosts[int(n)-len(a.spans)]
 }
+
+// Root returns the index of the earliest span that has no parent, or is its own, and -1 if there is none. Of several that start at the same
+// time it is the same one, in whatever order they come.
+func Root(spans []Span) int {
+	root := -1
+	for i := range spans {
+		s := &spans[i]
+		if (s.Parent.IsZero() || s.Parent == s.ID) && (root < 0 || CompareSpans(s, &spans[root]) < 0) {
+			root = i
+		}
+	}
+	return root
+}
+
+// CompareSpans orders spans of a trace: by start, then ID, then what else may differ.
+func CompareSpans(s, t *Span) int {
+	return cmp.Or(
+		cmp.Compare(s.Start, t.Start), bytes.Compare(s.ID[:], t.ID[:]), cmp.Compare(s.End, t.End), cmp.Compare(s.Kind, t.Kind),
+		cmp.Compare(s.Name, t.Name), bytes.Compare(s.Parent[:], t.Parent[:]),
+	)
+}

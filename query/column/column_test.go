@@ -26,10 +26,25 @@ func (s spans) Numbers(c trace.NumberColumn) (out []uint64, _ error) {
 	for i := range s {
 		out = append(out, [...]uint64{
 			trace.StartColumn: s[i].Start, trace.DurationColumn: uint64(s[i].Duration()), trace.ResourceColumn: uint64(slices.Index(resources, s[i].Resource)),
-			trace.RootColumn: is(s[i].Parent.IsZero()), trace.PlainColumn: is(len(s[i].Events) == 0 && s[i].StatusMessage == ""),
+			trace.RootColumn: is(s[i].Parent.IsZero()), trace.TraceRootColumn: rootNumber(&s[i]), trace.PlainColumn: is(len(s[i].Events) == 0 && s[i].StatusMessage == ""),
 		}[c])
 	}
 	return out, nil
+}
+
+// roots are those of the rows' traces, which have no other spans.
+var roots = []*trace.Span{nil, {Name: "op1", Resource: resources[0]}, {Name: "op2", Resource: resources[1]}}
+
+func rootNumber(s *trace.Span) uint64 { return uint64(s.TraceID[1]) % 3 }
+
+// contextOf returns a row's trace.
+func contextOf(s trace.Span) *eval.Context {
+	t := &trace.Trace{Spans: []trace.Span{s}}
+	if r := roots[rootNumber(&s)]; r != nil {
+		t.Spans = append(t.Spans, *r)
+	}
+	t.Spans[0].Parent = trace.SpanID{9}
+	return eval.NewContext(t)
 }
 
 func (s spans) IDs(row int) (trace.ID, trace.SpanID) { return s[row].TraceID, s[row].ID }
@@ -100,7 +115,7 @@ func randomValue(r *rand.Rand, typ trace.ValueType) trace.Value {
 func randomTable(r *rand.Rand) (*trace.Table, spans) {
 	t := &trace.Table{
 		Rows: 1 + r.IntN(30), Name: fmt.Sprint("op", r.IntN(3)), Kind: trace.Kind(r.IntN(6)), Status: trace.StatusCode(r.IntN(3)), Scope: scope,
-		Resources: resources, Wide: r.IntN(5) == 0,
+		Resources: resources, Roots: roots, Wide: r.IntN(5) == 0,
 	}
 	for range r.IntN(5) {
 		typ := []trace.ValueType{trace.TypeString, trace.TypeBool, trace.TypeInt, trace.TypeDouble, trace.TypeArray, trace.TypeEmpty, trace.TypeString}[r.IntN(7)]
@@ -116,9 +131,7 @@ func randomTable(r *rand.Rand) (*trace.Table, spans) {
 		if t.Kind != trace.KindServer {
 			s.Resource = resources[r.IntN(len(resources))]
 		}
-		if r.IntN(2) == 0 {
-			s.Parent = trace.SpanID{1}
-		}
+		s.Parent = trace.SpanID{9}
 		for _, a := range t.Attrs {
 			s.Attrs = append(s.Attrs, trace.Attr{Key: a.Key, Value: randomValue(r, a.Type)})
 		}
@@ -143,7 +156,8 @@ var atoms = []string{
 	`resource.service.name = "cart"`, `resource.service.name != "cart"`, `.service.name = ["cart", "x"]`, `name = "op1"`, `name =~ "op.|wide"`, `kind = server`, `status != error`,
 	`duration > 1ms`, `duration = 0s`, `.ok`, `!.ok`, `.size + 1 > 3`, `.size = resource.replicas`, `span.color = resource.color`, `event:name = "retry"`, `event.n > 0`,
 	`event:timeSinceStart = 500ns`, `statusMessage = "broken"`, `nestedSetParent < 0`, `instrumentation:name = "lib"`, `instrumentation.fast`, `span:id = "0100000000000005"`,
-	`trace:id != "00000000000000000000000000000000"`, `duration > 1ms * .size`, `true`, `.color = ["red", "3"]`, `span:parentID = nil`,
+	`trace:id != "00000000000000000000000000000000"`, `duration > 1ms * .size`, `true`, `.color = ["red", "3"]`, `span:parentID != "0100000000000000"`,
+	`rootName = "op1"`, `trace:rootService != "shop"`, `rootName = .color`, `rootName =~ ".*1" && event.n > 0`,
 }
 
 func randomCondition(r *rand.Rand, depth int) string {
@@ -182,7 +196,7 @@ func TestSelect(t *testing.T) {
 		}
 		want := eval.Compile(e)
 		for row := range rows {
-			if is := want.Match(eval.NewContext(&trace.Trace{Spans: rows[row : row+1]}).At(0)); got.Has(row) != is && !strings.Contains(text, "nestedSet") {
+			if is := want.Match(contextOf(rows[row]).At(0)); got.Has(row) != is && !strings.Contains(text, "nestedSet") {
 				t.Fatalf("seed %d: %s of row %d is %v; want %v: %+v", seed, text, row, got.Has(row), is, rows[row])
 			}
 		}
@@ -194,7 +208,7 @@ func TestValues(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 2))
 	for range 5000 {
-		text := []string{".color", "span.size", "resource.service.name", "name", "kind", "status", "duration", "event.n", ".size", "statusMessage", "span:id", ".ok"}[r.IntN(12)]
+		text := []string{".color", "span.size", "resource.service.name", "name", "kind", "status", "duration", "event.n", ".size", "statusMessage", "span:id", ".ok", "rootName", "rootServiceName"}[r.IntN(14)]
 		e, err := traceql.ParseFilter("{" + text + " = nil}")
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +238,7 @@ func TestValues(t *testing.T) {
 			if !some.Has(row) {
 				continue
 			}
-			want := eval.Read(eval.At{Span: &rows[row]}, field)
+			want := eval.Read(contextOf(rows[row]).At(0), field)
 			if got := values.List[values.At(row)]; got.Key() != want.Key() {
 				t.Fatalf("seed %d: %s of row %d is %v; want %v", seed, text, row, got.Text(), want.Text())
 			}
@@ -237,7 +251,7 @@ func TestValues(t *testing.T) {
 
 // TestWholeTraces: what looks at more than a span is left to others.
 func TestWholeTraces(t *testing.T) {
-	for _, text := range []string{`parent.name = "x"`, `childCount > 1`, `trace:duration > 1s`, `rootName = "x" && true`, `nestedSetLeft > 1`, `!(nestedSetParent < 1)`, `nestedSetParent > 0`} {
+	for _, text := range []string{`parent.name = "x"`, `childCount > 1`, `trace:duration > 1s`, `nestedSetLeft > 1`, `!(nestedSetParent < 1)`, `nestedSetParent > 0`} {
 		e, err := traceql.ParseFilter("{" + text + "}")
 		if err != nil {
 			t.Fatal(err)

@@ -159,7 +159,7 @@ func (c *Condition) decide(t *trace.Table) (Rows, error) {
 		return none, err
 	}
 	if p.fixed() {
-		if c.atom.MatchSpan(&p.span) {
+		if c.atom.Match(p.at()) {
 			return all, nil
 		}
 		return none, nil
@@ -175,7 +175,7 @@ func (c *Condition) decide(t *trace.Table) (Rows, error) {
 		if err := p.row(row); err != nil {
 			return none, err
 		}
-		is[row] = c.atom.MatchSpan(&p.span)
+		is[row] = c.atom.Match(p.at())
 	}
 	return Rows{Is: is}, nil
 }
@@ -193,7 +193,7 @@ func (c *Condition) decideFew(t *trace.Table, p *probe, s *source) (Rows, error)
 				return none, err
 			}
 			known[k] = no
-			if c.atom.MatchSpan(&p.span) {
+			if c.atom.Match(p.at()) {
 				known[k] = yes
 			}
 		}

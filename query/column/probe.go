@@ -9,17 +9,27 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
+// ofRoot reports whether a field is of the root of the span's trace, which tables have.
+func ofRoot(f traceql.Field) bool {
+	return !f.Parent && (f.Intrinsic == traceql.TraceRootName || f.Intrinsic == traceql.TraceRootService)
+}
+
 // question is something that is asked of single spans: a condition, or the value of a field.
 type question struct {
 	fields []traceql.Field
 	rest   bool // a field is in no column: of events, links, or the status message
 	whole  bool // one is of the parent's ID, which the span alone has
+	root   bool // one is of the trace's root
 }
 
 // ask returns the question that looks at some fields; false if the answer needs more than the span.
 func ask(fields []traceql.Field) (q question, ok bool) {
 	q.fields = fields
 	for _, f := range fields {
+		if ofRoot(f) {
+			q.root = true
+			continue
+		}
 		if eval.NeedsOf(f).Whole() {
 			return q, false
 		}
@@ -38,7 +48,12 @@ type probe struct {
 	rest    bool       // all of rows is needed that are not plain
 	plain   []uint64   // trace.PlainColumn, if rest is set
 	sources []source
+	trace   *eval.Context // of the root alone; nil if no field is of it
+	roots   []uint64      // trace.TraceRootColumn
 }
+
+// at returns the probe as it is looked at.
+func (p *probe) at() eval.At { return eval.At{Span: &p.span, Trace: p.trace} }
 
 // source is something that differs between rows.
 type source struct {
@@ -51,6 +66,12 @@ type source struct {
 func (p *probe) begin(t *trace.Table, q *question) error {
 	p.table, p.whole, p.rest, p.sources = t, q.whole || t.Wide && readsColumns(q), q.rest, p.sources[:0]
 	p.span = trace.Span{Name: t.Name, Kind: t.Kind, Status: t.Status, Scope: t.Scope, Resource: noResource, Attrs: p.span.Attrs[:0]}
+	p.trace = nil
+	if q.root {
+		if err := p.root(); err != nil {
+			return err
+		}
+	}
 	if p.whole {
 		return nil
 	}
@@ -98,14 +119,14 @@ func readsColumns(q *question) bool {
 
 // row makes the probe one of a row.
 func (p *probe) row(row int) error {
-	if p.rest && !p.whole {
-		if p.plain[row] == 0 {
-			return p.table.Columns.Span(row, &p.span)
+	if p.whole || p.rest && p.plain[row] == 0 {
+		if p.trace != nil {
+			p.setRoot(int(p.roots[row]))
 		}
-		p.span = p.shared
-	}
-	if p.whole {
 		return p.table.Columns.Span(row, &p.span)
+	}
+	if p.rest {
+		p.span = p.shared
 	}
 	for i := range p.sources {
 		s, k := &p.sources[i], row
@@ -200,6 +221,29 @@ func (p *probe) resource() error {
 	}
 	p.add(source{few: len(p.table.Resources), at: func(row int) int { return int(index[row]) }, set: set})
 	return nil
+}
+
+// root adds the root of the row's trace.
+func (p *probe) root() error {
+	roots, err := p.table.Columns.Numbers(trace.TraceRootColumn)
+	if err != nil {
+		return err
+	}
+	p.trace, p.roots = &eval.Context{}, roots
+	p.add(source{few: len(p.table.Roots), at: func(row int) int { return int(roots[row]) }, set: func(i int) error {
+		p.setRoot(i)
+		return nil
+	}})
+	return nil
+}
+
+// setRoot makes the trace one that has a root alone.
+func (p *probe) setRoot(i int) {
+	t := &trace.Trace{}
+	if root := p.table.Roots[i]; root != nil {
+		t.Spans = []trace.Span{*root}
+	}
+	p.trace.Reset(t)
 }
 
 func (p *probe) intrinsic(i traceql.Intrinsic) error {

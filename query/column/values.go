@@ -49,16 +49,25 @@ func (f *Field) Values(t *trace.Table, rows Rows) (v Values, err error) {
 	if s := p.few(); s != nil {
 		return f.few(&p, s, v, rows)
 	}
+	plain := int32(-1) // the number of what all plain rows have
 	d := dictionary{texts: map[string]int32{}, numbers: map[number]int32{}}
 	for row := range v.Index {
 		v.Index[row] = -1
 		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
 			continue
 		}
+		alike := p.rest && !p.whole && len(p.sources) == 0 && p.plain[row] == 1
+		if alike && plain >= 0 {
+			v.Index[row] = plain
+			continue
+		}
 		if err := p.row(row); err != nil {
 			return v, err
 		}
-		v.Index[row] = d.find(f.read(eval.At{Span: &p.span}))
+		v.Index[row] = d.find(f.read(p.at()))
+		if alike {
+			plain = v.Index[row]
+		}
 	}
 	v.List = d.list
 	return v, nil
@@ -85,7 +94,7 @@ func (f *Field) few(p *probe, s *source, v Values, rows Rows) (Values, error) {
 }
 
 // of reads the field of a probe, to be kept.
-func (f *Field) of(p *probe) eval.Value { return kept(f.read(eval.At{Span: &p.span})) }
+func (f *Field) of(p *probe) eval.Value { return kept(f.read(p.at())) }
 
 // kept returns a value that does not share the memory of a table.
 func kept(v eval.Value) eval.Value {
@@ -160,7 +169,7 @@ func (f *Field) Numbers(t *trace.Table, rows Rows) ([]float64, error) {
 		if err := p.row(row); err != nil {
 			return nil, err
 		}
-		if x, ok := f.read(eval.At{Span: &p.span}).Float(); ok {
+		if x, ok := f.read(p.at()).Float(); ok {
 			out[row] = x
 		}
 	}

@@ -1,8 +1,6 @@
 package eval
 
 import (
-	"bytes"
-	"cmp"
 	"slices"
 
 	"github.com/clewtrace/clew/trace"
@@ -96,15 +94,15 @@ func (c *Context) measure() {
 		return
 	}
 	c.measured = true
+	if i := trace.Root(c.Trace.Spans); i >= 0 {
+		c.root = &c.Trace.Spans[i]
+	}
 	for i := range c.Trace.Spans {
 		s := &c.Trace.Spans[i]
 		if i == 0 || s.Start < c.first {
 			c.first = s.Start
 		}
 		c.last = max(c.last, s.Start, s.End)
-		if (s.Parent.IsZero() || s.Parent == s.ID) && (c.root == nil || Earlier(s, c.root)) {
-			c.root = s
-		}
 	}
 }
 
@@ -118,16 +116,6 @@ func (c *Context) Root() *trace.Span {
 func (c *Context) Bounds() (first, last uint64) {
 	c.measure()
 	return c.first, c.last
-}
-
-// Earlier is an order of a trace's spans: by start, then ID, then what else may differ.
-func Earlier(s, t *trace.Span) bool { return compareSpans(s, t) < 0 }
-
-func compareSpans(s, t *trace.Span) int {
-	return cmp.Or(
-		cmp.Compare(s.Start, t.Start), bytes.Compare(s.ID[:], t.ID[:]), cmp.Compare(s.End, t.End), cmp.Compare(s.Kind, t.Kind),
-		cmp.Compare(s.Name, t.Name), bytes.Compare(s.Parent[:], t.Parent[:]),
-	)
 }
 
 // At is a span to be looked at, in its trace.

@@ -2,7 +2,9 @@ package series
 
 import (
 	"cmp"
-	"hash/fnv"
+	"encoding/binary"
+	"math"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -57,6 +59,7 @@ type Group struct {
 	numbers   []float64   // by step: of min, max, sum and avg; the sum of avg
 	hists     []histogram // by step: of quantiles and histograms
 	exemplars map[int]exemplar
+	lowest    []uint64 // by step: the hash of its exemplar; the largest number if it has none. Nil without exemplars
 }
 
 // Exemplar is one of the spans that a sample was made of.
@@ -127,16 +130,18 @@ func (g *Group) Add(s Sample) error {
 		g.hists[i].add(s.Value, s.Weight)
 	}
 	if g.agg.spec.Exemplars > 0 {
-		g.keep(i, exemplar{hashOf(s.SpanID, s.TraceID), Exemplar{s.Time, s.Value, s.TraceID, s.SpanID}})
+		if h := hashOf(s.SpanID, s.TraceID); h <= g.lowest[i] {
+			g.keep(i, exemplar{h, Exemplar{s.Time, s.Value, s.TraceID, s.SpanID}})
+		}
 	}
 	return nil
 }
 
+// hashOf spreads IDs evenly, also those that count up. It is taken of each span.
 func hashOf(id trace.SpanID, t trace.ID) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(id[:])
-	_, _ = h.Write(t[:])
-	return h.Sum64()
+	hi, lo := bits.Mul64(binary.BigEndian.Uint64(id[:])^0x9e3779b97f4a7c15, binary.BigEndian.Uint64(t[8:])^0xd6e8feb86659fd93)
+	hi, lo = bits.Mul64(hi^lo^0xa0761d6478bd642f, binary.BigEndian.Uint64(t[:8])^0xe7037ed1a0b428db)
+	return hi ^ lo
 }
 
 func (g *Group) keep(i int, e exemplar) {
@@ -145,7 +150,7 @@ func (g *Group) keep(i int, e exemplar) {
 	}
 	old, ok := g.exemplars[i]
 	if !ok || cmp.Or(cmp.Compare(e.hash, old.hash), cmp.Compare(e.Time, old.Time), cmp.Compare(e.Value, old.Value)) < 0 { // spans may share an ID
-		g.exemplars[i] = e
+		g.exemplars[i], g.lowest[i] = e, e.hash
 	}
 }
 
@@ -165,6 +170,9 @@ func (g *Group) grow(i int) error {
 		return trace.Errorf(trace.TooLarge, "the query's series have more than %d samples; ask for longer steps, or group by something that has fewer values", a.spec.Limits.Cells/per)
 	}
 	g.counts = append(g.counts, make([]float64, n)...)
+	for a.spec.Exemplars > 0 && len(g.lowest) < len(g.counts) {
+		g.lowest = append(g.lowest, math.MaxUint64)
+	}
 	switch a.spec.Func {
 	case traceql.Rate, traceql.CountOverTime:
 	case traceql.QuantileOverTime, traceql.HistogramOverTime:

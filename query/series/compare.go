@@ -56,21 +56,120 @@ func (c *Comparison) Add(at uint64, selected bool, labels []eval.Label) error {
 	if !ok {
 		return nil
 	}
-	side := c.sides[0]
+	side := 0
 	if selected {
-		side = c.sides[1]
+		side = 1
 	}
 	for _, l := range labels {
-		a := side[l.Name]
-		if a == nil {
-			a = &attribute{total: make([]float64, c.grid.Steps), values: map[string]*count{}}
-			c.cells += c.grid.Steps
-			side[l.Name] = a
-		}
+		a := c.attribute(side, l.Name)
 		a.total[i]++
 		if n := c.of(a, l.Value); n != nil {
 			n.sum++
 			n.steps[i]++
+		}
+	}
+	return c.fits()
+}
+
+// Places is where the rows of a table count in a comparison.
+type Places struct {
+	at    []int32   // by row: the step, twice, and one more of the selection; negative: nowhere
+	found []int32   // each place that a row has
+	rows  []float64 // by place: how many rows have it
+}
+
+// NewPlaces returns places for so many rows, of which none counts yet.
+func (c *Comparison) NewPlaces(rows int) *Places {
+	p := &Places{at: make([]int32, rows), rows: make([]float64, 2*c.grid.Steps)}
+	for i := range p.at {
+		p.at[i] = -1
+	}
+	return p
+}
+
+// Put has a row count, if its span starts in the grid.
+func (c *Comparison) Put(p *Places, row int, start uint64, selected bool) {
+	i, ok := c.grid.At(start)
+	if !ok {
+		return
+	}
+	at := int32(2 * i)
+	if selected {
+		at++
+	}
+	if p.at[row] = at; p.rows[at] == 0 {
+		p.found = append(p.found, at)
+	}
+	p.rows[at]++
+}
+
+// Empty reports whether no row counts.
+func (p *Places) Empty() bool { return len(p.found) == 0 }
+
+// Has reports whether a row counts.
+func (p *Places) Has(row int) bool { return p.at[row] >= 0 }
+
+// attribute returns an attribute of a side.
+func (c *Comparison) attribute(side int, name string) *attribute {
+	a := c.sides[side][name]
+	if a == nil {
+		a = &attribute{total: make([]float64, c.grid.Steps), values: map[string]*count{}}
+		c.cells += c.grid.Steps
+		c.sides[side][name] = a
+	}
+	return a
+}
+
+// Counted reports whether of an attribute that all rows have only how many is counted, and counts them then: its values are too many.
+func (c *Comparison) Counted(name string, p *Places) bool {
+	for _, at := range p.found {
+		if a := c.sides[at&1][name]; a == nil || !a.many {
+			return false
+		}
+	}
+	for _, at := range p.found {
+		c.sides[at&1][name].total[at>>1] += p.rows[at]
+	}
+	return true
+}
+
+// AddAll counts a value that all rows have.
+func (c *Comparison) AddAll(name string, p *Places, v eval.Value) error {
+	for _, at := range p.found {
+		a := c.attribute(int(at&1), name)
+		a.total[at>>1] += p.rows[at]
+		if n := c.of(a, v); n != nil {
+			n.sum += p.rows[at]
+			n.steps[at>>1] += p.rows[at]
+		}
+	}
+	return c.fits()
+}
+
+// AddEach counts the values that rows have: for each row, which of a list. Values that are nil are left out.
+func (c *Comparison) AddEach(name string, p *Places, index []int32, list []eval.Value) error {
+	var attrs [2]*attribute
+	counts := make([]*count, 2*len(list))
+	for row, at := range p.at {
+		if at < 0 || index[row] < 0 || list[index[row]].IsNil() {
+			continue
+		}
+		side := at & 1
+		if attrs[side] == nil {
+			attrs[side] = c.attribute(int(side), name)
+		}
+		a := attrs[side]
+		a.total[at>>1]++
+		if a.many {
+			continue
+		}
+		n := &counts[2*index[row]+side]
+		if *n == nil {
+			*n = c.of(a, list[index[row]])
+		}
+		if *n != nil {
+			(*n).sum++
+			(*n).steps[at>>1]++
 		}
 	}
 	return c.fits()

@@ -203,6 +203,8 @@ type layout struct {
 	hidden  []bool     // by trace; nil: none is
 
 	resources []*trace.Resource
+	roots     []*trace.Span // of traces, each kind of root once, behind none; nil: not looked for yet
+	rootOf    []uint32      // by trace: index into roots
 }
 
 // The parent of a row is none, or an explicit one by its number in group.parents, or the span of a row, by shape and row.
@@ -265,12 +267,13 @@ func (l *layout) hide(g *group, t *tables) {
 }
 
 func (l *layout) table(g *group, k uint32, rows *shapeRows) *trace.Table {
-	c := &tableColumns{group: g, shape: k, rows: rows, owners: l.owners[k], parents: l.parents[k]}
+	c := &tableColumns{group: g, layout: l, shape: k, rows: rows, owners: l.owners[k], parents: l.parents[k]}
 	s := &rows.shape
 	out := &trace.Table{
 		Rows: rows.n, Service: s.service, Name: s.name, Kind: s.kind, Status: s.status, Scope: g.scopes[s.scope].decoded, Wide: s.wide, Columns: c,
 		Attrs: make([]trace.TableAttr, len(s.keys)), Resources: l.resources,
 	}
+	c.table = out
 	for i, key := range s.keys {
 		out.Attrs[i] = trace.TableAttr{Key: key.key, Type: key.typ}
 	}
@@ -286,6 +289,8 @@ func (l *layout) table(g *group, k uint32, rows *shapeRows) *trace.Table {
 // tableColumns is the columns of a shape's rows.
 type tableColumns struct {
 	group   *group
+	layout  *layout
+	table   *trace.Table
 	shape   uint32
 	rows    *shapeRows
 	owners  []uint32
@@ -308,6 +313,8 @@ func (c *tableColumns) Numbers(n trace.NumberColumn) ([]uint64, error) {
 		return c.rows.resource.Nums, err
 	case trace.RootColumn:
 		return c.roots()
+	case trace.TraceRootColumn:
+		return c.traceRoots()
 	}
 	return c.plain()
 }
@@ -408,13 +415,9 @@ func (c *tableColumns) doubtful(row int, parent trace.SpanID) bool {
 
 // arrangedRoot reports whether a row is a root in its trace's tree.
 func (c *tableColumns) arrangedRoot(row int) (bool, error) {
-	i := c.owners[row]
-	ats := c.group.ats(int(i), nil)
-	spans := make([]trace.Span, len(ats))
-	for k := range ats {
-		if err := ats[k].span(c.group.traces[i].id, &want{}, &spans[k]); err != nil {
-			return false, err
-		}
+	spans, ats, err := c.group.outline(int(c.owners[row]))
+	if err != nil {
+		return false, err
 	}
 	for _, r := range trace.Arrange(spans).Rows {
 		if r.Span >= 0 && ats[r.Span].shape == c.shape && int(ats[r.Span].row) == row {
@@ -422,6 +425,98 @@ func (c *tableColumns) arrangedRoot(row int) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+func (c *tableColumns) traceRoots() ([]uint64, error) {
+	if c.layout.roots == nil {
+		if err := c.layout.findRoots(c.group); err != nil {
+			return nil, err
+		}
+	}
+	c.table.Roots = c.layout.roots
+	out := make([]uint64, len(c.owners))
+	for row, i := range c.owners {
+		out[row] = uint64(c.layout.rootOf[i])
+	}
+	return out, nil
+}
+
+// findRoots finds the root of each trace: most have one span without a parent, and of that its shape tells all.
+func (l *layout) findRoots(g *group) error {
+	l.roots, l.rootOf = []*trace.Span{nil}, make([]uint32, len(g.traces))
+	known := map[rootKind]uint32{}
+	for i := range g.traces {
+		root, err := g.root(i)
+		if err != nil {
+			return err
+		}
+		if root == (rootKind{}) {
+			continue
+		}
+		if known[root] == 0 {
+			known[root] = uint32(len(l.roots))
+			l.roots = append(l.roots, &trace.Span{Name: root.name, Resource: &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String(root.service)}}}})
+		}
+		l.rootOf[i] = known[root]
+	}
+	return nil
+}
+
+// rootKind is what is shown of a root.
+type rootKind struct{ service, name string }
+
+// root returns what is shown of the root of trace i; the zero value if it has none.
+func (g *group) root(i int) (rootKind, error) {
+	t := &g.list[g.traces[i].template]
+	root, several := -1, false
+	explicit := g.explicit[i]
+	first := g.firsts[g.offsets[i]:g.offsets[i+1]]
+	for k, p := range t.parents {
+		switch p {
+		case 0:
+			several = root >= 0
+			root = k
+		case 1: // it may be its own parent
+			rows := g.shape(t.shapes[k])
+			several = several || rows != nil && rows.id(first[k]) == g.parents[explicit]
+			explicit++
+		}
+		if several {
+			return g.arrangedTraceRoot(i)
+		}
+	}
+	if root < 0 {
+		return rootKind{}, nil
+	}
+	s := &g.shapes[t.shapes[root]]
+	if s.wide || g.shape(t.shapes[root]) == nil { // or damaged
+		return g.arrangedTraceRoot(i)
+	}
+	return rootKind{s.service, s.name}, nil
+}
+
+// arrangedTraceRoot is root for a trace that has to be looked at span by span.
+func (g *group) arrangedTraceRoot(i int) (rootKind, error) {
+	spans, _, err := g.outline(i)
+	if err != nil {
+		return rootKind{}, err
+	}
+	if k := trace.Root(spans); k >= 0 {
+		return rootKind{spans[k].Service(), spans[k].Name}, nil
+	}
+	return rootKind{}, nil
+}
+
+// outline returns the spans of trace i without their attributes, and where they are.
+func (g *group) outline(i int) ([]trace.Span, []at, error) {
+	ats := g.ats(i, nil)
+	spans := make([]trace.Span, len(ats))
+	for k := range ats {
+		if err := ats[k].span(g.traces[i].id, &want{}, &spans[k]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return spans, ats, nil
 }
 
 func (c *tableColumns) plain() ([]uint64, error) {

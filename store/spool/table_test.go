@@ -17,6 +17,8 @@ type tableReader struct {
 	mu    sync.Mutex
 	spans []trace.Span
 	roots map[string]bool // nil: they are not looked at
+
+	traceRoots map[trace.ID]string
 }
 
 func (*tableReader) Workers() int { return 3 }
@@ -33,8 +35,9 @@ func (r *tableReader) Table(_ int, t *trace.Table) error {
 	durations, err2 := t.Columns.Numbers(trace.DurationColumn)
 	resources, err3 := t.Columns.Numbers(trace.ResourceColumn)
 	roots, err4 := t.Columns.Numbers(trace.RootColumn)
+	traceRoots, err6 := t.Columns.Numbers(trace.TraceRootColumn)
 	plain, err5 := t.Columns.Numbers(trace.PlainColumn)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	for row := range t.Rows {
@@ -47,6 +50,9 @@ func (r *tableReader) Table(_ int, t *trace.Table) error {
 			t.Resources[resources[row]] != s.Resource || t.Scope != s.Scope || t.Service != s.Service() || t.Kind != s.Kind || t.Status != s.Status ||
 			!t.Wide && (t.Name != s.Name || plain[row] == 1 && len(s.Events)+len(s.Links)+len(s.State)+len(s.StatusMessage) > 0) {
 			return fmt.Errorf("row %d of %+v is not %+v", row, t, s)
+		}
+		if hidden := t.Hidden != nil && t.Hidden[row]; r.roots != nil && !hidden && traceRootOf(t, int(traceRoots[row])) != r.traceRoots[id] {
+			return fmt.Errorf("root of trace %s: %q; want %q", id, traceRootOf(t, int(traceRoots[row])), r.traceRoots[id])
 		}
 		for k := range t.Attrs {
 			if err := sameAttr(t, k, row, s.Attrs[k]); err != nil {
@@ -76,6 +82,24 @@ func rootsOf(all model) map[string]bool {
 	return out
 }
 
+// traceRoots returns the service and name of each trace's root.
+func traceRoots(all model) map[trace.ID]string {
+	out := map[trace.ID]string{}
+	for id, spans := range all {
+		if i := trace.Root(spans); i >= 0 {
+			out[id] = spans[i].Service() + " " + spans[i].Name
+		}
+	}
+	return out
+}
+
+func traceRootOf(t *trace.Table, i int) string {
+	if t.Roots[i] == nil {
+		return ""
+	}
+	return t.Roots[i].Service() + " " + t.Roots[i].Name
+}
+
 func rootKey(s *trace.Span) string { return fmt.Sprint(s.TraceID, s.ID, s.Parent, s.Kind, s.Start) }
 
 func sameAttr(t *trace.Table, k, row int, want trace.Attr) error {
@@ -99,8 +123,11 @@ func sameAttr(t *trace.Table, k, row int, want trace.Attr) error {
 }
 
 // tableSpans returns the spans that tables have and on which a conjunction of sc holds, in its range.
-func tableSpans(ctx context.Context, s *Spool, sc trace.Scan, roots map[string]bool) ([]trace.Span, error) {
-	r := tableReader{roots: roots}
+func tableSpans(ctx context.Context, s *Spool, sc trace.Scan, all model) ([]trace.Span, error) {
+	var r tableReader
+	if all != nil {
+		r.roots, r.traceRoots = rootsOf(all), traceRoots(all)
+	}
 	var rep trace.ScanReport
 	if err := s.Tables(ctx, sc, &rep, &r); err != nil {
 		return nil, err
@@ -160,14 +187,13 @@ func TestTables(t *testing.T) {
 	for _, id := range gone {
 		delete(all, id)
 	}
-	roots := rootsOf(all)
 	for _, sc := range scans(r) {
 		sc.Outline = false
 		var want []trace.Span
 		for _, spans := range all {
 			want = append(want, inScan(spans, sc)...)
 		}
-		got, err := tableSpans(t.Context(), s, sc, roots)
+		got, err := tableSpans(t.Context(), s, sc, all)
 		if err != nil {
 			t.Fatalf("%+v: %v", sc, err)
 		}
