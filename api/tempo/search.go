@@ -94,7 +94,7 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 		return nil, err
 	}
 	out := &wire.Search{}
-	bytes := 0
+	share := a.answers.share(ctx)
 	s.Partial = func(f *query.FoundTrace) error {
 		t := found(f)
 		out.Traces = append(out.Traces, t)
@@ -103,10 +103,7 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 				return err
 			}
 		}
-		if bytes += t.Size(); bytes > maxSearchBytes {
-			return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for fewer traces (limit), or fewer spans of each (spss)", maxSearchBytes>>20)
-		}
-		return nil
+		return share.take(t.Size())
 	}
 	answer, err := a.engine.Search(ctx, s)
 	if err != nil {

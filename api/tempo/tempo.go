@@ -19,14 +19,21 @@ const version = "3.0.0"
 
 // API answers Tempo's calls.
 type API struct {
-	engine *query.Engine
-	build  string // Clew's own version
-	inner  inner
+	engine  *query.Engine
+	build   string // Clew's own version
+	inner   inner
+	answers budget // of searches
 }
 
-// Register adds the API's calls to a mux that answers nothing else; build is Clew's version.
-func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, build string) {
-	a := &API{engine: engine, build: build, inner: inner{byTenant: map[string]innerNames{}}}
+// Process is what the API tells of the process, and may take of it.
+type Process struct {
+	Version string // Clew's own
+	Bytes   int64  // of all answers to searches together, about
+}
+
+// Register adds the API's calls to a mux that answers nothing else.
+func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, p Process) {
+	a := &API{engine: engine, build: p.Version, inner: inner{byTenant: map[string]innerNames{}}, answers: budget{most: p.Bytes}}
 	for pattern, text := range map[string]string{"GET /ready": "ready\n", "GET /api/echo": "echo"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", plain)

@@ -190,7 +190,7 @@ func (c *config) limitMemory() {
 	}
 }
 
-// keepBytes returns how much memory the traces may take that the page shows: an eighth of what the process may take.
+// keepBytes returns how much memory the traces may take that the page shows, and so much again the answers to Tempo's searches: an eighth of what the process may take.
 func (c *config) keepBytes() int64 {
 	if c.memory > 0 {
 		return c.memory / 8
