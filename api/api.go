@@ -79,14 +79,6 @@ func Fits(t *trace.Trace, span, attr int) error {
 
 var errTooLarge = trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
 
-// Bound returns an error of kind TooLarge when an answer has more bytes than MaxBytes.
-func Bound(bytes int) error {
-	if bytes > MaxBytes {
-		return errTooLarge
-	}
-	return nil
-}
-
 // List collects the elements of a JSON array within MaxBytes.
 type List struct {
 	parts [][]byte

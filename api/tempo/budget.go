@@ -8,6 +8,9 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
+// maxAnswerBytes is how large an answer to a search or for series may be: it is held several times over, as found, in Tempo's form, and as it is sent.
+const maxAnswerBytes = 64 << 20
+
 // budget bounds the memory of answers that are being made: what was found is held until all of it is written.
 type budget struct {
 	most int64 // bytes of all
@@ -18,6 +21,7 @@ type budget struct {
 type share struct {
 	of   *budget
 	most int64
+	less string // what to ask for less of
 
 	mu   sync.Mutex
 	held int64
@@ -25,8 +29,8 @@ type share struct {
 }
 
 // share returns a share for the answer to a context's question. It is given back when that is done.
-func (b *budget) share(ctx context.Context) *share {
-	s := &share{of: b, most: min(maxSearchBytes, b.most/2)}
+func (b *budget) share(ctx context.Context, less string) *share {
+	s := &share{of: b, most: min(maxAnswerBytes, b.most/2), less: less}
 	context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -44,12 +48,22 @@ func (s *share) take(n int) error {
 		return context.Canceled
 	}
 	if s.held+int64(n) > s.most {
-		return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for fewer traces (limit), or fewer spans of each (spss)", s.most>>20)
+		return trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for %s", s.most>>20, s.less)
 	}
 	if s.of.held.Add(int64(n)) > s.of.most {
 		s.of.held.Add(int64(-n))
-		return trace.Errorf(trace.Busy, "other searches have answers that take the memory there is for them; try again, or ask for fewer traces (limit), or fewer spans of each (spss)")
+		return trace.Errorf(trace.Busy, "the answers to other queries take the memory there is for them; try again, or ask for %s", s.less)
 	}
 	s.held += int64(n)
 	return nil
+}
+
+// clear gives back what is held, for a stream's next message.
+func (s *share) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		s.of.held.Add(-s.held)
+		s.held = 0
+	}
 }

@@ -111,17 +111,18 @@ type asking struct {
 	query.SeriesRequest
 	most    int  // series; 0: all
 	instant bool // a number of each, and not a number for each step
+	share   *share
 }
 
-func newAsking(q wire.MetricsRequest, instant bool) (*asking, error) {
+func (a *API) asking(ctx context.Context, q wire.MetricsRequest, instant bool) (*asking, error) {
 	s, err := seriesRequest(q, instant)
-	return &asking{s, int(q.MaxSeries), instant}, err
+	return &asking{s, int(q.MaxSeries), instant, a.answers.share(ctx, "fewer series, longer steps (step) or a shorter time")}, err
 }
 
 // series answers with series over time or, instant, with a number of each.
 func (a *API) series(instant bool) func(ctx context.Context, q wire.MetricsRequest) (message, error) {
 	return func(ctx context.Context, q wire.MetricsRequest) (message, error) {
-		s, err := newAsking(q, instant)
+		s, err := a.asking(ctx, q, instant)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +141,7 @@ func (a *API) seriesStream(instant bool) api.Call {
 		if err := q.Decode(b); err != nil {
 			return err
 		}
-		s, err := newAsking(q, instant)
+		s, err := a.asking(ctx, q, instant)
 		if err != nil {
 			return err
 		}
@@ -181,7 +182,8 @@ const (
 
 // list returns an answer's series that have samples. It says why if they are not all.
 func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series, err error) {
-	bytes, name := 0, nameOf(s.Query.Metrics)
+	name := nameOf(s.Query.Metrics)
+	s.share.clear()
 	for i := range from.Series {
 		x := &from.Series[i]
 		if len(x.Samples) == 0 {
@@ -202,8 +204,8 @@ func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series,
 		if len(w.Labels) == 0 && name != "" {
 			w.Labels = append(w.Labels, trace.Attr{Key: "__name__", Value: trace.String(name)})
 		}
-		bytes += seriesBytes + labelBytes*len(w.Labels) + sampleBytes*len(w.Samples) + (seriesBytes+labelBytes*(len(w.Labels)+2))*len(w.Exemplars)
-		if err := api.Bound(bytes); err != nil {
+		bytes := seriesBytes + labelBytes*len(w.Labels) + sampleBytes*len(w.Samples) + (seriesBytes+labelBytes*(len(w.Labels)+2))*len(w.Exemplars)
+		if err := s.share.take(bytes); err != nil {
 			return nil, err
 		}
 		out = append(out, w)

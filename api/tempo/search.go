@@ -17,8 +17,6 @@ const (
 	maxTraces     = 20_000
 	defaultSpans  = 3      // of a set, over HTTP
 	maxSpans      = 10_000 // of a set, also where all are asked for: matched says how many there are
-
-	maxSearchBytes = 64 << 20 // of an answer, which is held several times over: as found, in this form, and as it is sent
 )
 
 // searchRequest reads a search over HTTP.
@@ -94,7 +92,7 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 		return nil, err
 	}
 	out := &wire.Search{}
-	share := a.answers.share(ctx)
+	share := a.answers.share(ctx, "fewer traces (limit), or fewer spans of each (spss)")
 	s.Partial = func(f *query.FoundTrace) error {
 		t := found(f)
 		out.Traces = append(out.Traces, t)

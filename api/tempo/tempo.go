@@ -22,13 +22,13 @@ type API struct {
 	engine  *query.Engine
 	build   string // Clew's own version
 	inner   inner
-	answers budget // of searches
+	answers budget // of searches, and of series
 }
 
 // Process is what the API tells of the process, and may take of it.
 type Process struct {
 	Version string // Clew's own
-	Bytes   int64  // of all answers to searches together, about
+	Bytes   int64  // of all answers to searches and for series together, about
 }
 
 // Register adds the API's calls to a mux that answers nothing else.
