@@ -48,7 +48,7 @@ func parse(form url.Values, now time.Time) (query.Request, error) {
 	if n.limit.given {
 		req.Limit = int(min(n.limit.value, maxLimit))
 	}
-	req.Scan.Range = rangeOf(n.endTs.value, n.lookback.value)
+	req.Scan.Range = rangeOf(n.endTS.value, n.lookback.value)
 	return req, nil
 }
 
@@ -64,7 +64,7 @@ type number struct {
 // numbers are those of a search.
 type numbers struct {
 	minDuration, maxDuration number // µs
-	endTs, lookback          number // ms
+	endTS, lookback          number // ms
 	limit                    number
 }
 
@@ -72,13 +72,13 @@ type numbers struct {
 func parseNumbers(form url.Values, now time.Time) (*numbers, error) {
 	n := &numbers{
 		minDuration: number{name: "minDuration", bits: 64}, maxDuration: number{name: "maxDuration", bits: 64},
-		endTs: number{name: "endTs", bits: 64, value: now.UnixMilli()}, lookback: number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()},
+		endTS: number{name: "endTs", bits: 64, value: now.UnixMilli()}, lookback: number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()},
 		limit: number{name: "limit", bits: 32, plain: true},
 	}
-	if err := read(form, &n.minDuration, &n.maxDuration, &n.endTs, &n.lookback, &n.limit); err != nil {
+	if err := read(form, &n.minDuration, &n.maxDuration, &n.endTS, &n.lookback, &n.limit); err != nil {
 		return nil, err
 	}
-	if err := positive(&n.endTs, &n.limit, &n.lookback, &n.minDuration); err != nil {
+	if err := positive(&n.endTS, &n.limit, &n.lookback, &n.minDuration); err != nil {
 		return nil, err
 	}
 	switch {

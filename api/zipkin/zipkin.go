@@ -366,12 +366,12 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	endTs, lookback := number{name: "endTs", bits: 64, plain: true}, number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()}
-	if err := cmp.Or(read(form, &endTs, &lookback), positive(&endTs, &lookback)); err != nil {
+	endTS, lookback := number{name: "endTs", bits: 64, plain: true}, number{name: "lookback", bits: 64, value: defaultLookback.Milliseconds()}
+	if err := cmp.Or(read(form, &endTS, &lookback), positive(&endTS, &lookback)); err != nil {
 		return api.Answer{}, err
 	}
 	calls := links{}
-	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rangeOf(endTs.value, lookback.value)}, calls.addTrace)
+	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rangeOf(endTS.value, lookback.value)}, calls.addTrace)
 	if err != nil {
 		return api.Answer{}, err
 	}
