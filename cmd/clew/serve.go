@@ -139,7 +139,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(),
 	})
 	pageServer := newServer(c.pageHandler(gate, engine, store, own), c.timeout, log)
-	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinAnswers(gate, engine, own), log)
+	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinAnswers(gate, engine, own, reg), log)
 
 	serveHTTP(work, grpcServer, grpcL)
 	serveHTTP(work, httpServer, httpL)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clewtrace/clew/api"
@@ -24,9 +25,10 @@ import (
 // The page is served here, and no browser is sent to the query port: where a Zipkin was, behind a load balancer, an ingress or a port-forward, this
 // port alone is reached, and by a name that says nothing of another. It shows nobody more than before: reading at this port takes the same right as
 // at the query port (zipkinNeeds), of the same tenant, and Zipkin's API has the same spans.
-func zipkinAnswers(gate *api.Gate, engine *query.Engine, own http.Handler) *http.ServeMux {
+func zipkinAnswers(gate *api.Gate, engine *query.Engine, own http.Handler, metrics prometheus.Gatherer) *http.ServeMux {
 	mux := http.NewServeMux()
 	apizipkin.RegisterServer(mux, versionText())
+	apizipkin.RegisterMetrics(mux, metrics)
 	apizipkin.Register(mux, gate, engine)
 
 	page := http.NewServeMux()

@@ -41,6 +41,13 @@ func bytesAlike(t *testing.T, peers []*peer, now time.Time) {
 			t.Fatal("Zipkin's server has not stored three traces")
 		}
 	}
+	for _, line := range []string{"messages.http\" : 3.0", "messages_dropped.http\" : 0.0", "spans.http\" : 7.0", "spans_dropped.http\" : 0.0"} {
+		for _, p := range peers {
+			if status, text := p.get(t, "/metrics"); status != http.StatusOK || !strings.Contains(text, `"counter.zipkin_collector.`+line) {
+				t.Errorf("%s's metrics are without %s: %d %s", p.name, line, status, text)
+			}
+		}
+	}
 	for _, q := range questions() {
 		q.path = strings.NewReplacer("W&", window+"&", "T1", traceOne, "T2", traceTwo, "T3", traceThree).Replace(strings.TrimSuffix(q.path, "?W"))
 		z, c := peers[0].ask(t, q), peers[1].ask(t, q)
