@@ -171,10 +171,23 @@ func (m *metrics) run(ctx context.Context) error {
 	if b := newByColumn(m); b != nil {
 		return b.run(ctx)
 	}
+	if m.Partial == nil && !m.compares() {
+		return m.byWholes(ctx)
+	}
 	return m.byTrace(ctx)
 }
 
-// byTrace goes over whole traces, which any query can be answered from.
+// compares reports whether the query is a compare().
+func (m *metrics) compares() bool {
+	for _, l := range m.leaves {
+		if l.comp != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// byTrace goes over whole traces, the newest first, which any query can be answered from.
 func (m *metrics) byTrace(ctx context.Context) error {
 	c := &eval.Context{}
 	told := time.Now()
@@ -182,7 +195,7 @@ func (m *metrics) byTrace(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := m.engine.Limits.spend(ctx, &m.report, t); err != nil {
+		if err := m.engine.Limits.spend(&m.report, t); err != nil {
 			return err
 		}
 		c.Reset(t)

@@ -183,16 +183,17 @@ func (s *search) run(ctx context.Context) error {
 	if s.plan.never {
 		return nil
 	}
-	sc := s.plan.scan
-	if s.newestFirst() {
-		sc.Before = s.after.position
+	if !s.newestFirst() {
+		return s.byWhole(ctx)
 	}
+	sc := s.plan.scan
+	sc.Before = s.after.position
 	c := &eval.Context{}
 	for t, err := range s.engine.Scan(ctx, sc, &s.report.ScanReport) {
 		if err != nil {
 			return err
 		}
-		if err := s.engine.Limits.spend(ctx, &s.report, t); err != nil {
+		if err := s.engine.Limits.spend(&s.report, t); err != nil {
 			return err
 		}
 		c.Reset(t)
@@ -209,10 +210,7 @@ func (s *search) run(ctx context.Context) error {
 }
 
 // spend counts a trace that is evaluated against a query's limits.
-func (l Limits) spend(ctx context.Context, r *Report, t *trace.Trace) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (l Limits) spend(r *Report, t *trace.Trace) error {
 	r.Traces++
 	r.Spans += int64(len(t.Spans))
 	if l.Spans > 0 && r.Spans > l.Spans {

@@ -185,6 +185,16 @@ func (r *runner) tables(seed uint64) error {
 		if a, b := wholes(want), wholes(got); !slices.Equal(a, b) {
 			return fmt.Errorf("tables of %+v: %d spans; want %d", sc, len(b), len(a))
 		}
+		err = checkWholes(testContext, r.s, sc, func(yield func(trace.ID, []trace.Span) bool) {
+			for id := range r.all {
+				if !yield(id, r.all.spans(id)) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("whole traces of %+v: %w", sc, err)
+		}
 	}
 	return nil
 }

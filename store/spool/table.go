@@ -13,11 +13,18 @@ import (
 
 // Tables hands all spans that sc wants to a visitor, and perhaps others: as columns, a shape of a group at a time, or, of traces whose
 // spans lie in several places or in heads, as whole traces. It reads on as many goroutines as the visitor has workers, each its own group.
-// Of sc, Before is of no meaning. It fills rep.
+// Of sc, Before is of no meaning; with Whole, it hands out whole traces alone, those that match. It fills rep.
 func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
 	t := &tables{spool: s, state: s.state.Load(), scan: sc, sought: soughtBy(&sc), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
 	t.plan()
-	if err := t.each(ctx, len(t.groups), t.group); err != nil {
+	read := t.group
+	if sc.Whole {
+		read = t.wholes
+		if err := t.planWholes(); err != nil {
+			return err
+		}
+	}
+	if err := t.each(ctx, len(t.groups), read); err != nil {
 		return err
 	}
 	ids := make([]trace.ID, 0, len(t.whole))
@@ -36,6 +43,7 @@ type tables struct {
 	sought  []sought // one of them
 	visitor trace.Visitor
 	groups  []groupAt
+	far     []*block        // those that have nothing in the range
 	apart   map[uint64]bool // hashes of traces that are in a head, or in several places
 
 	mu     sync.Mutex
@@ -60,6 +68,7 @@ func (t *tables) plan() {
 			}
 		}
 		if len(t.groups) == n {
+			t.far = append(t.far, b)
 			continue
 		}
 		near = append(near, b)
@@ -70,6 +79,9 @@ func (t *tables) plan() {
 	z := t.spool.codecs.Get().(*codec)
 	defer t.spool.codecs.Put(z)
 	t.apart = repeatedHashes(near, z)
+	if t.scan.Whole {
+		return
+	}
 	for _, h := range t.state.heads() {
 		h.mu.RLock()
 		if t.scan.Range.Overlaps(h.oldest, h.newest) {

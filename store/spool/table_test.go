@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -199,6 +200,9 @@ func TestTables(t *testing.T) {
 		}
 		if a, b := wholes(want), wholes(got); !slices.Equal(a, b) {
 			t.Fatalf("%+v: %d spans; want %d", sc, len(b), len(a))
+		}
+		if err := checkWholes(t.Context(), s, sc, maps.All(all)); err != nil {
+			t.Fatalf("%+v: %v", sc, err)
 		}
 	}
 }
