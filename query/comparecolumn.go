@@ -120,12 +120,12 @@ func (c *columnComparing) shared(x comparedRows) error {
 	for _, a := range x.table.Scope.Attrs {
 		seen[traceql.Field{Scope: traceql.ScopeInstrumentation, Key: a.Key}] = true
 	}
-	last := -1
+	known := make([]bool, len(x.table.Resources))
 	for row, i := range index {
-		if !x.rows.Has(row) || int(i) == last {
+		if known[i] || !x.rows.Has(row) {
 			continue
 		}
-		last = int(i)
+		known[i] = true
 		for _, a := range x.table.Resources[i].Attrs {
 			seen[traceql.Field{Scope: traceql.ScopeResource, Key: a.Key}] = true
 		}
