@@ -1,8 +1,10 @@
 package tempo
 
 import (
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +85,21 @@ func tagCond(t wire.Tag) traceql.Expr {
 		or(traceql.TypeBool, trace.Bool(t.Value == "true"))
 	}
 	return out
+}
+
+// oldestForm returns the parameters that are no others as tags: what a search has that says nothing else, nor when.
+func (p *params) oldestForm() (tags []wire.Tag) {
+	for _, key := range slices.Sorted(maps.Keys(p.form)) {
+		if slices.Contains([]string{"q", "tags", "start", "end", "limit", "spss", "minDuration", "maxDuration"}, key) {
+			continue
+		}
+		if len(tags) == wire.MaxTags {
+			p.fail("there are more than %d parameters", wire.MaxTags)
+			return nil
+		}
+		tags = append(tags, wire.Tag{Key: key, Value: p.form.Get(key)})
+	}
+	return tags
 }
 
 // parseTags reads logfmt: key=value pairs with spaces between them; a value may be in quotes, with backslashes.

@@ -39,6 +39,9 @@ func searchRequest(r *http.Request) (q wire.SearchRequest, err error) {
 	if q.Tags, err = parseTags(tags); err != nil {
 		p.fail("invalid tags: %v", err)
 	}
+	if q.Query == "" && tags == "" && q.Start == 0 && q.End == 0 {
+		q.Tags = p.oldestForm()
+	}
 	return q, p.err
 }
 

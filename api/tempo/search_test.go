@@ -217,6 +217,19 @@ func TestOlderForm(t *testing.T) {
 	}
 }
 
+// TestOldestForm asks by parameters that are tags.
+func TestOldestForm(t *testing.T) {
+	at := server(t, testkit.Sample(), many(5))
+	for params, want := range map[string]int{
+		"service.name=many": 5, "service.name=many&n=3&limit=2": 1, "service.name=many&maxDuration=1ms": 2, "nothing=here": 0, "": 6,
+		"nothing=here&start=1763885400&end=1763885500": 6, "nothing=here&" + asQ("{}"): 6, // they are ignored beside others
+	} {
+		if a := find(t, at, params); len(a.Traces) != want {
+			t.Errorf("%s: %d traces; want %d", params, len(a.Traces), want)
+		}
+	}
+}
+
 func TestBadSearches(t *testing.T) {
 	at := server(t, testkit.Sample())
 	for params, want := range map[string]string{
