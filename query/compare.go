@@ -72,7 +72,11 @@ func (c *comparing) attrs(scope traceql.Scope, attrs []trace.Attr) {
 			continue
 		}
 		name := c.name(traceql.Field{Scope: scope, Key: attrs[i].Key})
-		if v := eval.Of(attrs[i].Value); !v.IsNil() {
+		v := eval.Of(attrs[i].Value)
+		if scope == traceql.ScopeResource {
+			v = eval.OfResource(&attrs[i])
+		}
+		if !v.IsNil() {
 			c.labels = append(c.labels, eval.Label{Name: name, Value: v})
 		}
 	}

@@ -75,7 +75,7 @@ func condition(e traceql.Expr) test {
 		x := condition(e.X)
 		return func(a At) bool { return !x(a) }
 	case *traceql.Binary:
-		return binary(e)
+		return operator(e)
 	case *traceql.In:
 		return in(e)
 	case *traceql.Match:
@@ -105,8 +105,8 @@ func anyOf(x operand, is func(Value) bool) test {
 	}
 }
 
-// binary compiles an operator that yields a boolean.
-func binary(e *traceql.Binary) test {
+// operator compiles an operator that yields a boolean.
+func operator(e *traceql.Binary) test {
 	switch e.Op {
 	case traceql.OpAnd:
 		x, y := condition(e.X), condition(e.Y)

@@ -71,18 +71,26 @@ func readingOf(f traceql.Field) reading {
 	return ofTrace(f.Intrinsic)
 }
 
-// ofResource reads an attribute of the resource. The name of a service is a text, whatever its type, as everywhere in Clew.
+// ofResource reads an attribute of the resource.
 func ofResource(key string) reading {
-	if key != "service.name" {
-		return func(a At) Value { return get(resourceOf(a.Span), key) }
-	}
 	return func(a At) Value {
-		v := get(resourceOf(a.Span), key)
-		if v.IsNil() || v.Type == traceql.TypeString {
-			return v
+		attrs := resourceOf(a.Span)
+		for i := range attrs {
+			if attrs[i].Key == key {
+				return OfResource(&attrs[i])
+			}
 		}
-		return text(v.Value.Text())
+		return Nil
 	}
+}
+
+// OfResource returns the value of a resource's attribute. The name of a service is a text, whatever its type, as everywhere in Clew.
+func OfResource(a *trace.Attr) Value {
+	v := Of(a.Value)
+	if a.Key != "service.name" || v.IsNil() || v.Type == traceql.TypeString {
+		return v
+	}
+	return text(v.Value.Text())
 }
 
 func resourceOf(s *trace.Span) []trace.Attr {

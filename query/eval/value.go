@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"encoding/binary"
 	"math"
 	"time"
 
@@ -92,10 +93,19 @@ func (v Value) Attr() trace.Value {
 }
 
 // Key returns a text that two values share exactly if they are of one type and equal: what spans are grouped by.
-func (v Value) Key() string {
+func (v Value) Key() string { return string(v.AppendKey(nil)) }
+
+// AppendKey appends Key.
+func (v Value) AppendKey(b []byte) []byte {
 	t := v.Value.Type()
-	if t == trace.TypeString {
-		return string([]byte{byte(v.Type), byte(t)}) + v.Value.Str()
+	b = append(b, byte(v.Type), byte(t))
+	switch t {
+	case trace.TypeString, trace.TypeBytes:
+		return append(b, v.Value.Str()...)
+	case trace.TypeArray, trace.TypeMap:
+		return append(b, v.Value.Text()...)
+	case trace.TypeDouble:
+		return binary.BigEndian.AppendUint64(b, math.Float64bits(v.Value.Double()))
 	}
-	return string([]byte{byte(v.Type), byte(t)}) + v.Value.Text()
+	return binary.BigEndian.AppendUint64(b, uint64(v.Value.Int()))
 }

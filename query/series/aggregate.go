@@ -38,6 +38,7 @@ type Aggregator struct {
 	spec   Spec
 	groups map[string]*Group
 	cells  int
+	key    []byte // of a group, for looking it up
 }
 
 // New returns an Aggregator without spans.
@@ -78,20 +79,20 @@ type exemplar struct {
 
 // Group returns the group with such values, in the order of Spec.By. The error is of kind TooLarge: there are too many.
 func (a *Aggregator) Group(values []eval.Value) (*Group, error) {
-	var key strings.Builder
+	a.key = a.key[:0]
 	for _, v := range values {
-		k := v.Key()
-		key.WriteString(string([]byte{byte(len(k)), byte(len(k) >> 8), byte(len(k) >> 16)}))
-		key.WriteString(k)
+		n := len(a.key)
+		a.key = v.AppendKey(append(a.key, 0, 0, 0, 0))
+		binary.BigEndian.PutUint32(a.key[n:], uint32(len(a.key)-n)) // no value goes on in the next one
 	}
-	if g := a.groups[key.String()]; g != nil {
+	if g := a.groups[string(a.key)]; g != nil {
 		return g, nil
 	}
 	if len(a.groups) >= a.spec.Limits.Series {
 		return nil, trace.Errorf(trace.TooLarge, "the query makes more than %d series; group by something that has fewer values: by(%s) has more", a.spec.Limits.Series, strings.Join(a.spec.By, ", "))
 	}
 	g := &Group{agg: a, values: slices.Clone(values)}
-	a.groups[key.String()] = g
+	a.groups[string(a.key)] = g
 	return g, nil
 }
 

@@ -15,6 +15,7 @@ type Comparison struct {
 	topN  int
 	sides [2]map[string]*attribute // baseline, selection; by name
 	cells int
+	key   []byte // of a value, for looking it up
 }
 
 // attribute is what is known of an attribute on one side.
@@ -187,7 +188,8 @@ func (c *Comparison) of(a *attribute, v eval.Value) *count {
 	if a.many {
 		return nil
 	}
-	n := a.values[v.Key()]
+	c.key = v.AppendKey(c.key[:0])
+	n := a.values[string(c.key)]
 	if n != nil {
 		return n
 	}
@@ -198,7 +200,7 @@ func (c *Comparison) of(a *attribute, v eval.Value) *count {
 	}
 	n = &count{value: v, steps: make([]float64, c.grid.Steps)}
 	c.cells += c.grid.Steps
-	a.values[v.Key()] = n
+	a.values[string(c.key)] = n
 	return n
 }
 
