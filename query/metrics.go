@@ -21,7 +21,8 @@ type SeriesRequest struct {
 	// Exemplars is how many spans to name at most, as examples; 0: none. A hint of the query goes before it.
 	Exemplars int
 
-	// Partial is called about once a second with what there is so far, the spans of which are the newest. An error ends the query with it. May be nil.
+	// Partial is called about once a second with what there is so far, the spans of which are the newest; not of queries about single spans, which
+	// are answered by columns. An error ends the query with it. May be nil.
 	Partial func(*SeriesAnswer) error
 	// AllowPartial says that a query that runs out of a budget, or of its context's time, is to be answered with what it has, and
 	// Report.Incomplete, instead of an error.
