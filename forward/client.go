@@ -39,14 +39,16 @@ func newClient(c *Config) (*client, error) {
 	}
 	dialer := &net.Dialer{Timeout: min(c.Timeout, dialTimeout)}
 	t := &http.Transport{
-		DialContext:       dialer.DialContext,
-		DialTLSContext:    tlsDialer(dialer, u, c),
-		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   c.TLS, // through a proxy
-		MaxConnsPerHost:   c.Concurrency,
-		IdleConnTimeout:   90 * time.Second,
-		ForceAttemptHTTP2: true,
-		Protocols:         new(http.Protocols),
+		DialContext:     dialer.DialContext,
+		DialTLSContext:  tlsDialer(dialer, u, c),
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: c.TLS, // through a proxy
+		MaxConnsPerHost: c.Concurrency,
+
+		MaxIdleConnsPerHost: c.Concurrency,
+		IdleConnTimeout:     90 * time.Second,
+		ForceAttemptHTTP2:   true,
+		Protocols:           new(http.Protocols),
 		// A connection whose other end is gone is found by a ping, and not by a request that waits for its timeout.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second},
 	}

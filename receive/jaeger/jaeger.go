@@ -69,7 +69,7 @@ func (r *Receiver) take(ctx context.Context, in *receive.Inlet, body []byte, dec
 	release := func() {}
 	defer func() { release() }()
 	err := in.Convert(ctx, &w.batch, func() (_ []byte, err error) {
-		release, err = r.decode(w, body, decode)
+		release, err = r.decode(ctx, w, body, decode)
 		return w.out, err
 	})
 	if err != nil {
@@ -84,11 +84,11 @@ func (r *Receiver) take(ctx context.Context, in *receive.Inlet, body []byte, dec
 }
 
 // decode turns a batch into OTLP bytes. Memory for twice its size is enough for nearly all; the few that need more may have four times.
-func (r *Receiver) decode(w *work, body []byte, decode decode) (release func(), err error) {
+func (r *Receiver) decode(ctx context.Context, w *work, body []byte, decode decode) (release func(), err error) {
 	const some = 16 << 10
 	for _, times := range []int{2, 4} {
 		w.decoder.Limit = times*len(body) + some
-		if release, err = r.bodies.Hold(int64(w.decoder.Limit)); err != nil {
+		if release, err = r.bodies.HoldFor(ctx, int64(w.decoder.Limit)); err != nil {
 			return func() {}, err
 		}
 		if w.out, err = decode(&w.decoder, w.out[:0], body); err == nil {

@@ -134,10 +134,13 @@ func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.T
 	if oldErr != nil && trace.KindOf(oldErr) != trace.NotFound {
 		return nil, oldErr
 	}
-	if oldErr == nil && (err != nil || len(old.Spans) > len(t.Spans)) {
+	switch {
+	case oldErr != nil:
+		return t, err
+	case err != nil || len(old.Spans) > len(t.Spans):
 		return old, nil
 	}
-	return t, err
+	return t, nil
 }
 
 // Archive keeps a trace of the tenant's as it is now: when it returns nil, that is on disk. A trace may be archived again, with what came of

@@ -19,7 +19,15 @@ export async function serve(...more: string[]): Promise<Server> {
   const binary = process.env.CLEW_BIN ?? resolve("../bin/clew");
   const start = (flags: string[]) =>
     spawn(binary, ["serve", "--data", dir, "--log.format", "json", ...flags, ...more], { stdio: ["ignore", "ignore", "pipe"] });
-  const jaeger = ["jaeger_compact", "jaeger_binary", "jaeger_http", "jaeger_grpc", "sampling_http", "sampling_grpc", "query_grpc"];
+  const jaeger = [
+    "jaeger_compact",
+    "jaeger_binary",
+    "jaeger_http",
+    "jaeger_grpc",
+    "sampling_http",
+    "sampling_grpc",
+    "query_grpc",
+  ];
   const names = ["otlp_grpc", "otlp_http", "zipkin", "scribe", ...jaeger, "query", "tempo", "admin"];
   let child = start(names.flatMap((l) => [`--listen.${l}`, "127.0.0.1:0"]));
   const listen = await ready(child);
