@@ -51,6 +51,7 @@ func newByColumn(m *metrics) *byColumn {
 		if c == nil {
 			return nil
 		}
+		m.plan.scan.Roots = m.plan.scan.Roots || asksForRoots(n)
 		b.leaves = append(b.leaves, c)
 	}
 	for range runtime.GOMAXPROCS(0) {
@@ -67,6 +68,26 @@ func newByColumn(m *metrics) *byColumn {
 		b.workers = append(b.workers, w)
 	}
 	return b
+}
+
+// asksForRoots reports whether a function of metrics looks at the roots of traces.
+func asksForRoots(n *traceql.Metrics) bool {
+	if n.Func == traceql.Compare {
+		return true
+	}
+	roots := false
+	look := func(f traceql.Field) {
+		roots = roots || f.Intrinsic == traceql.TraceRootName || f.Intrinsic == traceql.TraceRootService || f.Intrinsic == traceql.NestedSetParent
+	}
+	for _, s := range n.Pipeline.Stages {
+		if f, ok := s.(*traceql.Filter); ok {
+			eval.EachField(f.Cond, look)
+		}
+	}
+	for _, f := range n.By {
+		look(f.Field)
+	}
+	return roots
 }
 
 func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {

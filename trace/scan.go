@@ -12,6 +12,8 @@ type Scan struct {
 	Before Position // return only traces that come after this position in the order; zero: from the newest
 	// Whole says that a Visitor is to get whole traces alone, no Table, of those that have such spans.
 	Whole bool
+	// Roots says that a Visitor asks tables for roots, RootColumn or TraceRootColumn: their traces are whole then, also outside of Range.
+	Roots bool
 	// Outline says that of the spans' attributes, events and links only those are needed that Spans and Any look at, the attribute
 	// "error", and those of Keys: a store may leave the others out, and all else that only the page of a span shows, unless Details is set.
 	Outline bool

@@ -131,13 +131,12 @@ func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.T
 		return t, err
 	}
 	old, oldErr := kept.Trace(ctx, id, r)
-	if oldErr != nil && trace.KindOf(oldErr) != trace.NotFound {
-		return nil, oldErr
-	}
 	switch {
-	case oldErr != nil:
+	case trace.KindOf(oldErr) == trace.NotFound:
 		return t, err
-	case err != nil || len(old.Spans) > len(t.Spans):
+	case oldErr != nil:
+		return nil, oldErr
+	case t == nil || len(old.Spans) > len(t.Spans):
 		return old, nil
 	}
 	return t, nil

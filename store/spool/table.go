@@ -76,6 +76,9 @@ func (t *tables) plan() {
 			t.groups = t.groups[:n]
 		}
 	}
+	if t.scan.Roots {
+		near = t.state.blocks
+	}
 	z := t.spool.codecs.Get().(*codec)
 	defer t.spool.codecs.Put(z)
 	t.apart = repeatedHashes(near, z)
@@ -84,11 +87,14 @@ func (t *tables) plan() {
 	}
 	for _, h := range t.state.heads() {
 		h.mu.RLock()
-		if t.scan.Range.Overlaps(h.oldest, h.newest) {
-			for i := range h.chains {
-				t.apart[idHash(h.chains[i].id)] = true
+		overlaps := t.scan.Range.Overlaps(h.oldest, h.newest)
+		for i := 0; i < len(h.chains) && (overlaps || t.scan.Roots); i++ {
+			t.apart[idHash(h.chains[i].id)] = true
+			if overlaps {
 				t.whole[h.chains[i].id] = true
 			}
+		}
+		if overlaps {
 			t.rep.Blocks++
 			t.rep.Groups++
 		}

@@ -128,6 +128,7 @@ func tableSpans(ctx context.Context, s *Spool, sc trace.Scan, all model) ([]trac
 	var r tableReader
 	if all != nil {
 		r.roots, r.traceRoots = rootsOf(all), traceRoots(all)
+		sc.Roots = true
 	}
 	var rep trace.ScanReport
 	if err := s.Tables(ctx, sc, &rep, &r); err != nil {
