@@ -34,8 +34,8 @@ type columnLeaf struct {
 
 // columnWorker is what one goroutine has counted. It is nobody else's until all have ended.
 type columnWorker struct {
-	aggs    []*series.Aggregator // by leaf
-	comps   []*columnComparing   // by leaf; nil but of compare()
+	leaves  []*leaf
+	comps   []*columnComparing // by leaf; nil but of compare()
 	context eval.Context
 	traces  int
 }
@@ -57,13 +57,14 @@ func newByColumn(m *metrics) *byColumn {
 	for range runtime.GOMAXPROCS(0) {
 		w := &columnWorker{}
 		for _, l := range b.leaves {
-			w.comps, w.aggs = append(w.comps, nil), append(w.aggs, nil)
-			last := len(w.comps) - 1
+			mine, comp := *l.leaf, (*columnComparing)(nil)
 			if l.comp != nil {
-				w.comps[last] = l.comp.another(l.node, m.grid)
+				comp = l.comp.another(l.node, m.grid)
+				mine.comp = comp.comparing
 			} else {
-				w.aggs[last] = l.agg.Another()
+				mine.agg, mine.row = l.agg.Another(), make([]eval.Value, len(l.by))
 			}
+			w.leaves, w.comps = append(w.leaves, &mine), append(w.comps, comp)
 		}
 		b.workers = append(b.workers, w)
 	}
@@ -140,7 +141,7 @@ func (b *byColumn) run(ctx context.Context) error {
 			if l.comp != nil {
 				err = errors.Join(err, l.comp.counts.Merge(w.comps[i].counts))
 			} else {
-				err = errors.Join(err, l.agg.Merge(w.aggs[i]))
+				err = errors.Join(err, l.agg.Merge(w.leaves[i].agg))
 			}
 		}
 	}
@@ -167,14 +168,9 @@ func (b *byColumn) Trace(worker int, t *trace.Trace) error {
 	w := b.workers[worker]
 	w.traces++
 	w.context.Reset(t)
-	for i, l := range b.leaves {
-		mine := leaf{comp: w.comps[i].ofTrace(), by: l.leaf.by, of: l.leaf.of, agg: w.aggs[i], row: make([]eval.Value, len(l.by))}
-		for _, set := range l.plan.pipeline.Eval(&w.context) {
-			for _, k := range set.Spans {
-				if err := mine.add(w.context.At(int(k)), b.metrics.weight); err != nil {
-					return err
-				}
-			}
+	for _, l := range w.leaves {
+		if err := b.metrics.add(l, &w.context); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -185,23 +181,28 @@ func (b *byColumn) Table(worker int, t *trace.Table) error {
 	if err := b.spend(t.Rows); err != nil {
 		return err
 	}
+	w := b.workers[worker]
 	for i, l := range b.leaves {
-		if err := b.count(l, t, b.workers[worker].aggs[i], b.workers[worker].comps[i]); err != nil {
+		rows, err := l.cond.Select(t)
+		switch {
+		case err != nil:
+			return err
+		case rows.None:
+		case w.comps[i] != nil:
+			err = w.comps[i].count(t, rows)
+		default:
+			err = b.count(l, t, rows, w.leaves[i].agg)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *byColumn) count(l *columnLeaf, t *trace.Table, agg *series.Aggregator, comp *columnComparing) error {
+// count adds some rows of a table up.
+func (b *byColumn) count(l *columnLeaf, t *trace.Table, rows column.Rows, agg *series.Aggregator) error {
 	exemplars := b.metrics.Exemplars > 0
-	rows, err := l.cond.Select(t)
-	if err != nil || rows.None {
-		return err
-	}
-	if comp != nil {
-		return comp.count(t, rows)
-	}
 	starts, err := t.Columns.Numbers(trace.StartColumn)
 	if err != nil {
 		return err

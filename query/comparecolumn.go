@@ -22,14 +22,6 @@ func (c *columnComparing) another(n *traceql.Metrics, g series.Grid) *columnComp
 	return &columnComparing{newComparing(n.Compare, g), c.selection, map[traceql.Field]*column.Field{}}
 }
 
-// ofTrace returns what counts whole traces; nil of nil.
-func (c *columnComparing) ofTrace() *comparing {
-	if c == nil {
-		return nil
-	}
-	return c.comparing
-}
-
 // comparedRows is the rows of a table that count.
 type comparedRows struct {
 	table  *trace.Table
