@@ -21,6 +21,8 @@ const NAMES: Record<string, string> = {
   "sampling/http": "sampling HTTP",
   "sampling/grpc": "sampling gRPC",
   query: "page and APIs",
+  tempo: "Tempo API, Grafana",
+  "query/grpc": "Jaeger query gRPC",
   admin: "health, metrics",
 };
 
