@@ -21,7 +21,7 @@ const NAMES: Record<string, string> = {
   "sampling/http": "sampling HTTP",
   "sampling/grpc": "sampling gRPC",
   query: "page and APIs",
-  tempo: "Tempo API, Grafana",
+  tempo: "Tempo API",
   "query/grpc": "Jaeger query gRPC",
   admin: "health, metrics",
 };
