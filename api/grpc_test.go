@@ -79,10 +79,14 @@ func TestGRPC(t *testing.T) {
 		return errors.Join(send(m), trace.Errorf(trace.TooLarge, "50%% of it – no more"))
 	}))
 	mux.Handle("/test.Echo/Panics", g.GRPC("test", "panics", func(context.Context, []byte, func([]byte) error) error { panic("oh") }))
-	mux.Handle("/test.Echo/Waits", g.GRPC("test", "waits", func(ctx context.Context, _ []byte, _ func([]byte) error) error {
+	waits := func(ctx context.Context, _ []byte, _ func([]byte) error) error {
 		<-ctx.Done()
 		return ctx.Err()
-	}))
+	}
+	mux.Handle("/test.Echo/Waits", g.GRPC("test", "waits", waits))
+	hurried := NewGate(2, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	hurried.Timeout = time.Millisecond
+	mux.Handle("/test.Echo/Hurries", hurried.GRPC("test", "hurries", waits))
 	for kind := trace.Internal; kind <= trace.UnknownTenant; kind++ {
 		mux.Handle("/test.Fails/"+kind.String(), g.GRPC("test", "fails", func(context.Context, []byte, func([]byte) error) error {
 			return trace.Errorf(kind, "that is why")
@@ -128,11 +132,9 @@ func TestGRPC(t *testing.T) {
 	if n := testutil.ToFloat64(g.errors.WithLabelValues("test", "fails", "busy")); n != 2 {
 		t.Errorf("%v calls are counted as busy; want 2", n)
 	}
-	g.Timeout = time.Millisecond
-	if _, err := ask(t.Context(), conn, "/test.Echo/Waits", ""); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "longer than the time") {
+	if _, err := ask(t.Context(), conn, "/test.Echo/Hurries", ""); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "longer than the time") {
 		t.Errorf("a call that takes longer than it may: %v", err)
 	}
-	g.Timeout = 0
 	gone, leave := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, leave)
 	if _, err := ask(gone, conn, "/test.Echo/Waits", ""); status.Code(err) != codes.Canceled {
