@@ -56,9 +56,19 @@ func clientFlags(fs *flag.FlagSet) *client {
 			fs.BoolVar(&c.tls.Insecure, name, false, help)
 			continue
 		}
-		fs.Var(s.value, name, help)
+		fs.Var(option{s.value}, name, help)
 	}
 	return c
+}
+
+// option is a value as one of package flag's, which also asks a zero value for its text.
+type option struct{ flag.Value }
+
+func (o option) String() string {
+	if o.Value == nil {
+		return ""
+	}
+	return o.Value.String()
 }
 
 // config returns the configuration of connections; a mistake names the flag.

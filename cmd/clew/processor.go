@@ -35,7 +35,7 @@ func runProcessor(ctx context.Context, args []string) error {
 	c := wasm.Default()
 	fs.StringVar(&c.Config, "config", c.Config, "configuration for the module, a `text`")
 	fs.DurationVar(&c.Timeout, "timeout", c.Timeout, "time for a piece of a batch of up to 1 MiB")
-	fs.Var(&size{&c.Memory}, "memory_bytes", "memory of an instance")
+	fs.Var(option{&size{&c.Memory}}, "memory_bytes", "memory of an instance")
 	repeat := fs.Int("repeat", 1, "process the spans so many `times`, to see how long it takes")
 	rest, err := parseArguments(fs, processorExample, args)
 	if err != nil {

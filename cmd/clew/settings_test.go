@@ -274,8 +274,32 @@ func TestHelp(t *testing.T) {
 			t.Errorf("clew help says nothing of %s", c.name)
 		}
 	}
+	for _, c := range commands {
+		if text := printed(t, "help", c.name); !strings.Contains(text, "Usage:") && c.name != "version" || strings.Contains(text, "panic") {
+			t.Errorf("clew help %s:\n%s", c.name, text)
+		}
+	}
 	var usage usageError
 	if err := run(t.Context(), []string{"sevre"}); !errors.As(err, &usage) || !strings.Contains(err.Error(), `there is no command "sevre"; clew help lists them`) {
 		t.Errorf("unknown command: %v", err)
 	}
+}
+
+// printed runs a command that prints what it has to say, and returns it.
+func printed(t *testing.T, args ...string) string {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(before *os.File) { os.Stdout = before }(os.Stdout)
+	os.Stdout = f
+	if err := run(t.Context(), args); err != nil && !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("clew %s: %v", strings.Join(args, " "), err)
+	}
+	text, err := os.ReadFile(f.Name())
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
