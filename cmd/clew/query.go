@@ -30,6 +30,7 @@ standard input.
   clew query --follow '{ status = error && kind = server }'
   clew query --start 6h --step 5m '{ kind = server } | rate() by (resource.service.name)'
   clew query --start 1h --step 0s '{ } | quantile_over_time(duration, .99) by (name) | topk(10)'
+  clew query --start 1h '{ resource.service.name = "auth" } | compare({ duration > 20ms })'
   clew query 'explain { span.user.id = "42" }'
   clew query --json '{ trace:duration > 5s }' | jq -r '.traces[].traceId'
 

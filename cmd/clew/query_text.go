@@ -116,6 +116,9 @@ func fieldText(f queryField) string {
 
 // printSeries writes a line for each series: its labels, the least, mean, largest and last value, and the course of it.
 func (a *querier) printSeries(all []querySeries) error {
+	if d, selection, baseline, ok := compared(all); ok {
+		return a.printCompared(d, selection, baseline)
+	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // Flush returns the error
 	one := true

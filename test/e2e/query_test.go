@@ -53,6 +53,7 @@ func TestQuery(t *testing.T) {
 		{[]string{"{ name = `none` }"}, 0, []string{"nothing found in 0 traces"}},
 		{[]string{"--step", "0s", "{ } | count_over_time() by (resource.service.name)"}, 0, []string{"VALUE", `3      {resource.service.name="db"}`}},
 		{[]string{"{ } | rate()"}, 0, []string{"MIN", "COURSE", "█", "{}"}},
+		{[]string{"{ } | compare({ status = error })"}, 0, []string{"SELECTION", "100.0 %", "status=error", "Shares of the"}},
 		{[]string{"explain { span.http.status_code = 200 }"}, 0, []string{"span.http.status_code = 200", "evaluated 3 traces of 6 spans", "found 3 traces"}},
 		{[]string{"{ status = }"}, 2, []string{"line 1, column 12", "{ status = }\n           ^"}},
 		{[]string{"--limit", "0", "{ }"}, 1, []string{`limit is "0"; want 1 to 2000`}},
