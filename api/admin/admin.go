@@ -40,22 +40,23 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 // Handler returns the admin port's handler: /healthz, /readyz, /metrics and, where asked for, /debug/pprof/. More may be added to it.
 func Handler(h *Health, reg *prometheus.Registry, profiles bool) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", h.Live)
-	mux.HandleFunc("GET /readyz", h.Ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
+	register(mux, healthCalls(), map[string]http.Handler{
+		"live": http.HandlerFunc(h.Live), "ready": http.HandlerFunc(h.Ready), "metrics": promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}),
+	})
 	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, r *http.Request) { // so that nobody takes "not yet" for "no such trace"
 		if why, _ := h.why.Load().(string); why != "" {
-			http.Error(w, why, http.StatusServiceUnavailable)
+			w.Header().Set("Retry-After", "1")
+			refuse(w, http.StatusServiceUnavailable, "busy", why)
 			return
 		}
-		http.Error(w, fmt.Sprintf("there is no call %s %.100s on the admin port; see docs/http-api.md", r.Method, r.URL.Path), http.StatusNotFound)
+		refuse(w, http.StatusNotFound, "not_found", fmt.Sprintf("there is no call %s %.100s on the admin port; see docs/http-api.md", r.Method, r.URL.Path))
 	})
 	if profiles {
 		runtime.SetMutexProfileFraction(100) // of 100 waits for a lock, one is in the profile
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		register(mux, profileCalls(), map[string]http.Handler{
+			"profiles": http.HandlerFunc(pprof.Index), "profile": http.HandlerFunc(pprof.Index), "profile_cpu": http.HandlerFunc(pprof.Profile),
+			"profile_symbol": http.HandlerFunc(pprof.Symbol), "profile_symbols": http.HandlerFunc(pprof.Symbol), "profile_trace": http.HandlerFunc(pprof.Trace),
+		})
 	}
 	return mux
 }

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 
 	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/api/clew"
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/trace"
 )
@@ -43,14 +43,19 @@ func Authorized(h http.Handler, may func(r *http.Request) bool) http.Handler {
 // and answered to this machine alone, or who is Authorized.
 func RegisterDelete(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, store Store) {
 	d := &deletions{engine, store}
-	mux.Handle("DELETE /api/v1/traces/{id}", local(gate.Wrap("admin", "delete_trace", clew.Refuse, d.trace)))
-	mux.Handle("POST /api/v1/delete", local(gate.Wrap("admin", "delete", clew.Refuse, d.search)))
+	handlers, wrapped := map[string]openapi.Handler{"delete_trace": d.trace, "delete": d.search}, map[string]http.Handler{}
+	calls := deleteCalls()
+	for i := range calls {
+		name := calls[i].Name
+		wrapped[name] = local(gate.Wrap("admin", name, clew.Refuse, calls[i].Handler(handlers[name])))
+	}
+	register(mux, calls, wrapped)
 }
 
 // local lets those through who are on this machine, but no web page that a person on it looks at: neither one of another origin, nor
 // one whose name was made to stand for this machine.
 func local(h http.Handler) http.Handler {
-	h = http.NewCrossOriginProtection().Handler(h)
+	h = sameOrigin(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(authorizedKey{}) != nil {
 			h.ServeHTTP(w, r)
@@ -62,12 +67,12 @@ func local(h http.Handler) http.Handler {
 			here = here || from.Addr().Unmap() == to.AddrPort().Addr().Unmap()
 		}
 		if err != nil || !here {
-			http.Error(w, "traces are deleted from the machine, or the container, on which clew runs, or with a credential that may (docs/security.md): use clew delete there, or forward the port", http.StatusForbidden)
+			refuse(w, http.StatusForbidden, "forbidden", "traces are deleted from the machine, or the container, on which clew runs, or with a credential that may (docs/security.md): use clew delete there, or forward the port")
 			return
 		}
 		name := (&url.URL{Host: r.Host}).Hostname()
 		if _, err := netip.ParseAddr(name); err != nil && name != "localhost" {
-			http.Error(w, "traces are deleted under an address or the name localhost", http.StatusForbidden)
+			refuse(w, http.StatusForbidden, "forbidden", "traces are deleted under an address or the name localhost")
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -76,19 +81,16 @@ func local(h http.Handler) http.Handler {
 
 // deleted is the answer of both calls.
 type deleted struct {
-	Matched  int    `json:"matched"` // traces
-	Deleted  int    `json:"deleted"`
+	Matched  int    `json:"matched" doc:"traces"`
+	Deleted  int    `json:"deleted" doc:"traces; less than matched if others deleted some meanwhile"`
 	DryRun   bool   `json:"dryRun"`
-	Cursor   string `json:"cursor"` // not empty: the limit was reached and there is more
-	Complete bool   `json:"complete"`
-	Reason   string `json:"reason"` // why it is not complete
+	Cursor   string `json:"cursor" doc:"not empty: the limit was reached and there is more"`
+	Complete bool   `json:"complete" doc:"false: a part of the store could not be searched"`
+	Reason   string `json:"reason" doc:"why it is not complete"`
 }
 
-func (d *deletions) trace(r *http.Request) (api.Answer, error) {
-	id, err := trace.ParseID(r.PathValue("id"))
-	if err != nil {
-		return api.Answer{}, err
-	}
+func (d *deletions) trace(r *http.Request, v *openapi.Values) (api.Answer, error) {
+	id := v.ID("id")
 	if _, err := d.engine.Trace(r.Context(), id, trace.Range{}); err != nil {
 		return api.Answer{}, err
 	}
@@ -100,9 +102,9 @@ func (d *deletions) trace(r *http.Request) (api.Answer, error) {
 const roundTraces = 1000
 
 // search deletes what one scan finds, as it finds it: a scan that begins anew would look at everything newer again.
-func (d *deletions) search(r *http.Request) (api.Answer, error) {
+func (d *deletions) search(r *http.Request, v *openapi.Values) (api.Answer, error) {
 	r = api.Patient(r)
-	q, err := parseDelete(r)
+	q, err := deleteOf(v)
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -138,39 +140,21 @@ type deleteQuery struct {
 	cursor string
 }
 
-// parseDelete reads the parameters. What is empty is refused: a variable of a script that was not set must not widen a deletion.
-func parseDelete(r *http.Request) (q deleteQuery, err error) {
-	if q.scan, err = clew.ParseScan(r, "dryRun", "all", "limit", "cursor"); err != nil {
+// deleteOf reads the parameters. What is empty was refused: a variable of a script that was not set must not widen a deletion.
+func deleteOf(v *openapi.Values) (q deleteQuery, err error) {
+	if q.scan, err = clew.ScanOf(v); err != nil {
 		return q, err
 	}
-	for k, values := range r.Form {
-		for _, v := range values {
-			if v == "" && k != "cursor" {
-				return q, trace.Errorf(trace.Invalid, "%s is empty; leave it out if it is no condition", k)
-			}
-		}
-	}
-	flags := map[string]bool{}
-	for _, k := range []string{"dryRun", "all"} {
-		if v := r.Form.Get(k); v != "" {
-			if flags[k], err = strconv.ParseBool(v); err != nil {
-				return q, trace.Errorf(trace.Invalid, "%s is %.40q; want true or false", k, v)
-			}
-		}
-	}
-	q.limit = math.MaxInt
-	if v := r.Form.Get("limit"); v != "" {
-		if q.limit, err = strconv.Atoi(v); err != nil || q.limit < 1 {
-			return q, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 or more, or no limit", v)
-		}
+	q.limit, q.dryRun, q.cursor = v.Number("limit"), v.Is("dryRun"), v.Text("cursor")
+	if q.limit == 0 {
+		q.limit = math.MaxInt
 	}
 	conditions := len(q.scan.Spans) > 0 || q.scan.Range != trace.Range{}
-	switch {
-	case !conditions && !flags["all"]:
+	switch all := v.Is("all"); {
+	case !conditions && !all:
 		return q, trace.Errorf(trace.Invalid, "there is no condition, so that every trace would be deleted; give one (service, operation, tag, minDuration, maxDuration, from, to), or all=true")
-	case conditions && flags["all"]:
+	case conditions && all:
 		return q, trace.Errorf(trace.Invalid, "all=true and a condition contradict each other; give one of them")
 	}
-	q.dryRun, q.cursor = flags["dryRun"], r.Form.Get("cursor")
 	return q, nil
 }

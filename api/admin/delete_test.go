@@ -153,13 +153,13 @@ func TestDeleteErrors(t *testing.T) {
 	s, store := serve(t, 4)
 	for request, want := range map[string]string{
 		"DELETE /api/v1/traces/xyz":                 `400 {"error":{"kind":"invalid","message":"trace ID \"xyz\"`,
-		"GET /api/v1/delete":                        `404 there is no call GET /api/v1/delete`,
+		"GET /api/v1/delete":                        `404 {"error":{"kind":"not_found","message":"there is no call GET /api/v1/delete on the admin port`,
 		"POST /api/v1/delete":                       `400 {"error":{"kind":"invalid","message":"there is no condition, so that every trace would be deleted`,
 		"POST /api/v1/delete?dryRun=true":           `400 {"error":{"kind":"invalid","message":"there is no condition`,
 		"POST /api/v1/delete?service=":              `400 {"error":{"kind":"invalid","message":"service is empty; leave it out if it is no condition"}}`,
 		"POST /api/v1/delete?from=1&operation=":     `400 {"error":{"kind":"invalid","message":"operation is empty`,
 		"POST /api/v1/delete?from=1&tag=":           `400 {"error":{"kind":"invalid","message":"tag is empty`,
-		"POST /api/v1/delete?servcie=a&all=true":    `400 {"error":{"kind":"invalid","message":"there is no parameter \"servcie\""}}`,
+		"POST /api/v1/delete?servcie=a&all=true":    `400 {"error":{"kind":"invalid","message":"there is no parameter \"servcie\"; did you mean service?"}}`,
 		"POST /api/v1/delete?service=a&all=true":    `400 {"error":{"kind":"invalid","message":"all=true and a condition contradict each other`,
 		"POST /api/v1/delete?service=a&dryRun=yess": `400 {"error":{"kind":"invalid","message":"dryRun is \"yess\"; want true or false"}}`,
 		"POST /api/v1/delete?service=a&limit=0":     `400 {"error":{"kind":"invalid","message":"limit is \"0\"`,
@@ -230,7 +230,7 @@ func TestDeleteFromElsewhere(t *testing.T) {
 func TestNotYet(t *testing.T) {
 	s := httptest.NewServer(Handler(NewHealth("recovering"), prometheus.NewRegistry(), false))
 	t.Cleanup(s.Close)
-	if status, body := call(t, s, "DELETE /api/v1/traces/1"); status != http.StatusServiceUnavailable || body != "recovering\n" {
+	if status, body := call(t, s, "DELETE /api/v1/traces/1"); status != http.StatusServiceUnavailable || !strings.Contains(body, `{"error":{"kind":"busy","message":"recovering"}}`) {
 		t.Errorf("%d %s", status, body)
 	}
 }

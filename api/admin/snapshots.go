@@ -13,13 +13,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/trace"
 )
 
 // File is a file of a snapshot, as the store has it.
 type File struct {
-	Name    string      `json:"name"` // in the data folder, with slashes
-	ID      string      `json:"id"`   // equal where name and bytes are equal: the same file
+	Name    string      `json:"name" doc:"in the data folder, with slashes"`
+	ID      string      `json:"id" doc:"equal where name and bytes are equal: the same file"`
 	Bytes   int64       `json:"bytes"`
 	Spans   int64       `json:"spans"`
 	Content io.ReaderAt `json:"-"`
@@ -47,7 +48,7 @@ type snapshots struct {
 
 type snapshot struct {
 	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
+	Created time.Time `json:"created" form:"date"`
 	Files   []File    `json:"files"`
 	end     *time.Timer
 	used    time.Time // when it was last read from
@@ -64,16 +65,40 @@ func newSnapshots(log *slog.Logger, take func(ctx context.Context) ([]File, erro
 }
 
 func (s *snapshots) register(mux *http.ServeMux) {
-	guard := http.NewCrossOriginProtection() // a page that a browser has open must not make snapshots
-	mux.Handle("POST /api/v1/snapshots", guard.Handler(http.HandlerFunc(s.create)))
-	mux.HandleFunc("GET /api/v1/snapshots/{id}/files/{name...}", s.read)
-	mux.Handle("DELETE /api/v1/snapshots/{id}", guard.Handler(http.HandlerFunc(s.drop)))
+	handlers, calls := map[string]http.HandlerFunc{"snapshot": s.create, "snapshot_file": s.read, "drop_snapshot": s.drop}, snapshotCalls()
+	wrapped := map[string]http.Handler{}
+	for i := range calls {
+		wrapped[calls[i].Name] = sameOrigin(checked(&calls[i], handlers[calls[i].Name]))
+	}
+	register(mux, calls, wrapped)
+}
+
+// checked lets requests through whose parameters are right.
+func checked(c *openapi.Call, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := c.Read(r); err != nil {
+			refuse(w, http.StatusBadRequest, trace.Invalid.String(), trace.ErrorOf(err).Msg)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin refuses what a page of another origin sends that a browser has open.
+func sameOrigin(h http.Handler) http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusForbidden, "forbidden", "a page of another origin may not do that")
+	}))
+	return guard.Handler(h)
 }
 
 func refuse(w http.ResponseWriter, status int, kind, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"kind": kind, "message": message}}) // the client may be gone
+	var e openapi.Error
+	e.Error.Kind, e.Error.Message = kind, message
+	_ = json.NewEncoder(w).Encode(e) // the client may be gone
 }
 
 // reserve reports whether there may be another snapshot now; its place is taken then.

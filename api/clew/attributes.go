@@ -4,54 +4,53 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/trace"
 )
 
-// defaultNames is how many keys or values one answer has unless it is asked for more.
-const defaultNames = 100
-
 type keyStat struct {
 	Key      string      `json:"key"`
-	Scope    string      `json:"scope"`
-	Types    []string    `json:"types"`
-	Spans    uint64      `json:"spans"`
-	Distinct uint64      `json:"distinct"`
+	Scope    string      `json:"scope" enum:"span,resource,instrumentation,intrinsic"`
+	Types    []string    `json:"types" enum:"string,int,double,bool,bytes,array,map,empty"`
+	Spans    uint64      `json:"spans" doc:"that have it"`
+	Distinct uint64      `json:"distinct" doc:"how many different values it has, exactly if all is true, else to within some 10 %"`
 	All      bool        `json:"all"`
-	Many     bool        `json:"many"`
+	Many     bool        `json:"many" doc:"hardly a value repeats, as of IDs"`
 	Values   []valueStat `json:"values,omitempty"`
 }
 
 type valueStat struct {
-	Value string `json:"value"`
-	Type  string `json:"type"`
-	Spans uint64 `json:"spans"`
-	Cut   bool   `json:"cut"`
+	Value string `json:"value" doc:"as a person reads it and tag compares it"`
+	Type  string `json:"type" enum:"string,int,double,bool,bytes,array,map,empty"`
+	Spans uint64 `json:"spans" doc:"that have it"`
+	Cut   bool   `json:"cut" doc:"it is only the beginning, of 128 bytes, of a longer one"`
 }
 
-type attributeStats struct {
+type attributesAnswer struct {
 	Attributes []keyStat `json:"attributes"`
-	More       bool      `json:"more"`
-	Others     uint64    `json:"others"`
-	Reason     string    `json:"reason"`
+	More       bool      `json:"more" doc:"limit left some out"`
+	Others     uint64    `json:"others" doc:"attributes whose keys found no room in the statistics"`
+	Reason     string    `json:"reason" doc:"why the answer is not complete"`
 }
 
 // attributes answers with the keys in use, those that most spans have first; with the values of one, if the path names it.
-func (a *API) attributes(r *http.Request) (api.Answer, error) {
-	q, limit, err := parseAttributes(r)
-	if err != nil {
+func (a *API) attributes(r *http.Request, v *openapi.Values) (api.Answer, error) {
+	q := trace.AttrQuery{Service: v.Text("service"), Scope: scopeOf(v.Text("scope")), Key: r.PathValue("key")}
+	limit := v.Number("limit")
+	var err error
+	if q.Range, err = v.Range(); err != nil {
 		return api.Answer{}, err
 	}
 	stats, err := a.engine.Attributes(r.Context(), q)
 	if err != nil {
 		return api.Answer{}, err
 	}
-	prefix := strings.ToLower(r.Form.Get("prefix"))
+	prefix := strings.ToLower(v.Text("prefix"))
 	starts := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), prefix) }
-	out := attributeStats{Attributes: []keyStat{}, Others: stats.Others, Reason: stats.Incomplete}
+	out := attributesAnswer{Attributes: []keyStat{}, Others: stats.Others, Reason: stats.Incomplete}
 	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
 	for i := range stats.Keys {
 		k := &stats.Keys[i]
@@ -83,37 +82,12 @@ func (a *API) attributes(r *http.Request) (api.Answer, error) {
 	return api.Answer{Value: out}, nil
 }
 
-func parseAttributes(r *http.Request) (q trace.AttrQuery, limit int, err error) {
-	if err := r.ParseForm(); err != nil {
-		return q, 0, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
-	}
-	for k, v := range r.Form {
-		switch {
-		case !slices.Contains([]string{"service", "scope", "prefix", "from", "to", "limit"}, k):
-			return q, 0, trace.Errorf(trace.Invalid, "there is no parameter %.40q", k)
-		case len(v) > 1:
-			return q, 0, trace.Errorf(trace.Invalid, "%s is given %d times; want one", k, len(v))
+// scopeOf returns the scope of a name, or any for none.
+func scopeOf(name string) trace.AttrScope {
+	for s := trace.ScopeSpan; s <= trace.ScopeIntrinsic; s++ {
+		if s.String() == name {
+			return s
 		}
 	}
-	q.Service, q.Key = r.Form.Get("service"), r.PathValue("key")
-	if v := r.Form.Get("scope"); v != "" {
-		for s := trace.ScopeSpan; s <= trace.ScopeIntrinsic; s++ {
-			if s.String() == v {
-				q.Scope = s
-			}
-		}
-		if q.Scope == trace.ScopeAny {
-			return q, 0, trace.Errorf(trace.Invalid, "scope is %.40q; want span, resource, instrumentation or intrinsic", v)
-		}
-	}
-	if q.Range, err = parseRange(r.Form); err != nil {
-		return q, 0, err
-	}
-	limit = defaultNames
-	if v := r.Form.Get("limit"); v != "" {
-		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > maxLimit {
-			return q, 0, trace.Errorf(trace.Invalid, "limit is %.40q; want 1 to %d", v, maxLimit)
-		}
-	}
-	return q, limit, nil
+	return trace.ScopeAny
 }

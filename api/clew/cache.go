@@ -1,7 +1,6 @@
 package clew
 
 import (
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -27,11 +26,10 @@ func newCache(bytes int64) *cache { return &cache{max: bytes} }
 // is reports whether the trace is a tenant's one with an ID: two tenants may have the same.
 func (x *arranged) is(tenant string, id trace.ID) bool { return x.tenant == tenant && x.trace.ID == id }
 
-// get returns the trace that a request names if it is kept, and nothing was deleted since.
-func (c *cache) get(r *http.Request, id trace.ID, deletions uint64) *arranged {
+// get returns a tenant's trace in a version if it is kept, and nothing was deleted since.
+func (c *cache) get(tenant string, id trace.ID, version string, deletions uint64) *arranged {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	tenant, version := trace.TenantOf(r.Context()), r.FormValue("version")
 	c.drop(func(x *arranged) bool { return x.deletions != deletions })
 	i := slices.IndexFunc(c.traces, func(x *arranged) bool { return x.is(tenant, id) && x.version() == version })
 	if i < 0 {

@@ -1,8 +1,6 @@
 package clew
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/clewtrace/clew/trace"
@@ -11,11 +9,11 @@ import (
 // TestCache: what is kept stays within its bytes, and what was asked for last is kept longest.
 func TestCache(t *testing.T) {
 	c := newCache(100)
-	r := httptest.NewRequest(http.MethodGet, "/?version=0", nil)
+	const whose = trace.DefaultTenant
 	made := func(id byte, bytes int64) *arranged {
-		return &arranged{trace: &trace.Trace{ID: trace.ID{id}}, tenant: trace.TenantOf(r.Context()), bytes: bytes}
+		return &arranged{trace: &trace.Trace{ID: trace.ID{id}}, tenant: whose, bytes: bytes}
 	}
-	has := func(id byte) bool { return c.get(r, trace.ID{id}, 0) != nil }
+	has := func(id byte) bool { return c.get(whose, trace.ID{id}, "0", 0) != nil }
 	for id := range byte(10) {
 		c.put(made(id, 30))
 		if c.bytes > c.max || len(c.traces) != min(int(id)+1, 3) {
@@ -33,7 +31,7 @@ func TestCache(t *testing.T) {
 	if has(7) || c.bytes != 70 {
 		t.Errorf("7: %v, %d bytes", has(7), c.bytes)
 	}
-	if c.get(r, trace.ID{9}, 1) != nil || c.bytes != 0 {
+	if c.get(whose, trace.ID{9}, "0", 1) != nil || c.bytes != 0 {
 		t.Errorf("after a deletion %d bytes are there", c.bytes)
 	}
 }

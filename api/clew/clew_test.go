@@ -163,7 +163,7 @@ func TestDocument(t *testing.T) {
 	}
 	s := server(t, testkit.Sample())
 	_, columns := s.get(t, "/api/v1/traces/"+sampleID()+"/columns")
-	answers := map[string][]byte{"columns": columns[8 : 8+columnsHeader(columns)]}
+	answers := map[string][]byte{"columns": columns[8 : 8+headerBytes(columns)]}
 	for call, path := range map[string]string{
 		"status": "status", "search": "search", "query": "query?q=" + url.QueryEscape(queryExample), "attributes": "attributes", "values": "attributes/host.name/values", "rows": "traces/" + sampleID() + "/rows?from=0&to=1",
 	} {
@@ -238,7 +238,7 @@ func TestErrors(t *testing.T) {
 	s := server(t, testkit.Sample())
 	for path, want := range map[string]string{
 		"search?service=%zz":                         `400 invalid the query string is broken`,
-		"search?servcie=a":                           `400 invalid there is no parameter "servcie"`,
+		"search?servcie=a":                           `400 invalid there is no parameter "servcie"; did you mean service?`,
 		"search?service=a&service=b":                 `400 invalid service is given 2 times; want one`,
 		"search?limit=0":                             `400 invalid limit is "0"; want 1 to 2000`,
 		"search?limit=2001":                          `400 invalid limit is "2001"; want 1 to 2000`,
@@ -249,7 +249,12 @@ func TestErrors(t *testing.T) {
 		"search?maxDuration=-5s":                     `400 invalid maxDuration is "-5s"; want a duration`,
 		"search?minDuration=2s&maxDuration=1s":       `400 invalid minDuration is larger than maxDuration`,
 		"search?cursor=abc":                          `400 invalid cursor "abc" is not one that an answer gave`,
-		"query":                                      `400 invalid line 1, column 1: `,
+		"query":                                      `400 invalid q is missing`,
+		"query?q=+":                                  `400 invalid line 1, column 2: `,
+		"query?q={}&step=x":                          `400 invalid step is "x"; want a duration such as 15s`,
+		"services?service=a":                         `400 invalid there is no parameter "service"`,
+		"operations":                                 `400 invalid service is missing`,
+		"traces/1?start=1":                           `400 invalid there is no parameter "start"`,
 		"query?q={":                                  `400 invalid line 1, column 2: `,
 		"query?q={}&limit=0":                         `400 invalid limit is "0"; want 1 to 2000`,
 		"query?q={}&spans=-1":                        `400 invalid spans is "-1"; want 0 to 1000`,
@@ -267,8 +272,8 @@ func TestErrors(t *testing.T) {
 		"traces/1":                                   `404 not_found no trace 00000000000000000000000000000001`,
 		"traces/1/columns":                           `404 not_found no trace`,
 		"traces/xyz":                                 `400 invalid trace ID "xyz"`,
-		"traces/" + sampleID() + "/rows":             `400 invalid from="" and to=""; want 0 <= from <= to <= 8, at most 200 rows`,
-		"traces/" + sampleID() + "/rows?from=0&to=9": `400 invalid from="0" and to="9"`,
+		"traces/" + sampleID() + "/rows":             `400 invalid from is missing; want 0 or more`,
+		"traces/" + sampleID() + "/rows?from=0&to=9": `400 invalid from=0 and to=9; want 0 <= from <= to <= 8, at most 200 rows`,
 		"traces/" + sampleID() + "/rows?from=2&to=1": `400 invalid`,
 
 		"traces/" + sampleID() + "/rows?from=0&to=1&version=6": `404 not_found the trace has grown to 7 spans since; load its columns again`,

@@ -1,6 +1,7 @@
 package clew
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/insight"
 	"github.com/clewtrace/clew/trace"
 )
@@ -26,13 +28,13 @@ type arranged struct {
 // version tells one state of a growing trace from another, so that rows are of the columns that the page has.
 func (x *arranged) version() string { return strconv.Itoa(len(x.trace.Spans)) }
 
-func (a *API) arrange(r *http.Request) (*arranged, error) {
+func (a *API) arrange(ctx context.Context, id trace.ID) (*arranged, error) {
 	deletions := a.process.Deletions() // before it is read
-	t, err := a.load(r)
+	t, err := a.engine.Trace(ctx, id, trace.Range{})
 	if err != nil {
 		return nil, err
 	}
-	x := &arranged{tenant: trace.TenantOf(r.Context()), trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
+	x := &arranged{tenant: trace.TenantOf(ctx), trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
 	x.times = insight.Measure(t.Spans, x.tree)
 	x.bytes = t.Memory() + int64(len(x.tree.Rows))*rowMemory
 	a.traces.put(x)
@@ -44,8 +46,8 @@ const rowMemory = 128
 
 const columnsType = "application/vnd.clew.columns"
 
-func (a *API) columns(r *http.Request) (api.Answer, error) {
-	x, err := a.arrange(r)
+func (a *API) columns(r *http.Request, v *openapi.Values) (api.Answer, error) {
+	x, err := a.arrange(r.Context(), v.ID("id"))
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -63,27 +65,29 @@ const (
 )
 
 type columnInfo struct {
-	Name   string `json:"name"`
-	Type   string `json:"type"`
-	Offset int    `json:"offset"`
+	Name   string `json:"name" enum:"start,duration,self,spanId,parent,size,service,name,depth,kind,flags"`
+	Type   string `json:"type" enum:"f64,i32,u32,u16,u8" doc:"little-endian"`
+	Offset int    `json:"offset" doc:"from the first byte behind the header, a multiple of 8"`
 	Bytes  int    `json:"bytes"`
+}
+
+type columnsHeader struct {
+	TraceID    string       `json:"traceId" form:"trace"`
+	Version    string       `json:"version" doc:"of the trace's state, for its rows"`
+	Start      string       `json:"start" form:"time"`
+	DurationNs uint64       `json:"durationNs"`
+	Rows       int          `json:"rows" doc:"spans, and parents that never arrived"`
+	Spans      int          `json:"spans"`
+	Errors     int          `json:"errors"`
+	Gaps       int          `json:"gaps" doc:"distinct parents that spans name and that never arrived"`
+	Services   []string     `json:"services"`
+	Names      []string     `json:"names"`
+	Columns    []columnInfo `json:"columns"`
 }
 
 // encode writes the wire form that docs/http-api.md describes.
 func (x *arranged) encode() []byte {
-	header := struct {
-		TraceID    string       `json:"traceId"`
-		Version    string       `json:"version"`
-		Start      string       `json:"start"`
-		DurationNs uint64       `json:"durationNs"`
-		Rows       int          `json:"rows"`
-		Spans      int          `json:"spans"`
-		Errors     int          `json:"errors"`
-		Gaps       int          `json:"gaps"`
-		Services   []string     `json:"services"`
-		Names      []string     `json:"names"`
-		Columns    []columnInfo `json:"columns"`
-	}{
+	header := columnsHeader{
 		TraceID: x.trace.ID.String(), Version: x.version(), Start: decimal(x.times.First), DurationNs: x.times.Last - x.times.First,
 		Rows: len(x.tree.Rows), Spans: len(x.trace.Spans), Gaps: x.tree.Gaps,
 	}

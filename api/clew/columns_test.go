@@ -15,7 +15,7 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-func columnsHeader(b []byte) int { return int(binary.LittleEndian.Uint32(b[4:])) }
+func headerBytes(b []byte) int { return int(binary.LittleEndian.Uint32(b[4:])) }
 
 // decoded is the columns as the document says that they are to be read.
 type decoded struct {
@@ -33,7 +33,7 @@ func decodeColumns(t *testing.T, b []byte) (d decoded) {
 	if string(b[:4]) != "CLC1" {
 		t.Fatalf("begins with %q", b[:4])
 	}
-	n := columnsHeader(b)
+	n := headerBytes(b)
 	if (8+n)%8 != 0 {
 		t.Errorf("the header has %d bytes", n)
 	}

@@ -3,12 +3,10 @@ package clew
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/series"
@@ -16,27 +14,21 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-const (
-	defaultSpans   = 3
-	maxSpans       = 1000
-	maxExemplars   = 1000
-	defaultTimeout = 30 * time.Second
-	maxTimeout     = 10 * time.Minute
-	defaultWindow  = time.Hour // of metrics without a range
-)
+// defaultWindow is how much of time metrics are of that have no range.
+const defaultWindow = time.Hour
 
 // named is a field or label with its value, as attributes are written.
 type named struct {
 	Name  string `json:"name"`
-	Type  string `json:"type"` // as of attributes, or duration, status, kind, nil
+	Type  string `json:"type" enum:"string,int,double,bool,bytes,array,map,empty,duration,status,kind,nil"`
 	Value string `json:"value"`
 }
 
 type foundTrace struct {
-	TraceID     string         `json:"traceId"`
-	RootService string         `json:"rootService"`
-	RootName    string         `json:"rootName"`
-	Start       string         `json:"start"`
+	TraceID     string         `json:"traceId" form:"trace"`
+	RootService string         `json:"rootService" doc:"empty when no root span has arrived"`
+	RootName    string         `json:"rootName" doc:"as rootService"`
+	Start       string         `json:"start" form:"time"`
 	DurationNs  uint64         `json:"durationNs"`
 	Spans       int            `json:"spans"`
 	Errors      int            `json:"errors"`
@@ -52,20 +44,20 @@ type serviceCount struct {
 
 type foundSet struct {
 	By      []named     `json:"by"`
-	Matched int         `json:"matched"`
+	Matched int         `json:"matched" doc:"how many spans were found, of which some are in spans"`
 	Spans   []foundSpan `json:"spans"`
 }
 
 type foundSpan struct {
-	SpanID     string  `json:"spanId"`
-	Parent     string  `json:"parentSpanId"`
+	SpanID     string  `json:"spanId" form:"span"`
+	Parent     string  `json:"parentSpanId" form:"spanOrEmpty"`
 	Service    string  `json:"service"`
 	Name       string  `json:"name"`
-	Kind       string  `json:"kind"`
-	Status     string  `json:"status"`
-	Start      string  `json:"start"`
+	Kind       string  `json:"kind" enum:"unspecified,internal,server,client,producer,consumer"`
+	Status     string  `json:"status" enum:"unset,ok,error"`
+	Start      string  `json:"start" form:"time"`
 	DurationNs uint64  `json:"durationNs"`
-	Fields     []named `json:"fields"`
+	Fields     []named `json:"fields" doc:"those that the query looks at or selects, without those that the span lacks"`
 }
 
 type madeSeries struct {
@@ -75,69 +67,58 @@ type madeSeries struct {
 }
 
 type sample struct {
-	Time  string  `json:"time"`
+	Time  string  `json:"time" form:"time" doc:"end of the step, in Unix nanoseconds"`
 	Value float64 `json:"value"`
 }
 
 type exemplar struct {
-	Time    string  `json:"time"`
+	Time    string  `json:"time" form:"time"`
 	Value   float64 `json:"value"`
-	TraceID string  `json:"traceId"`
-	SpanID  string  `json:"spanId"`
+	TraceID string  `json:"traceId" form:"trace"`
+	SpanID  string  `json:"spanId" form:"span"`
 }
 
 type queryScanned struct {
-	Complete bool   `json:"complete"`
+	Complete bool   `json:"complete" doc:"false: the answer left something out"`
 	Blocks   int    `json:"blocks"`
-	Skipped  int    `json:"blocksSkipped"`
+	Skipped  int    `json:"blocksSkipped" doc:"blocks that were not read, because nothing in them can match"`
 	Bytes    int64  `json:"bytes"`
-	Traces   int    `json:"traces"`
-	Spans    int64  `json:"spans"`
-	Reason   string `json:"reason"`
+	Traces   int    `json:"traces" doc:"looked at"`
+	Spans    int64  `json:"spans" doc:"looked at"`
+	Reason   string `json:"reason" doc:"why it is not complete"`
 }
 
 // queryAnswer has traces or series, or, of a query that begins with explain, neither.
 type queryAnswer struct {
 	Traces  []foundTrace `json:"traces,omitzero"`
 	Series  []madeSeries `json:"series,omitzero"`
-	Plan    []string     `json:"plan,omitzero"`
-	Cursor  string       `json:"cursor"`
+	Plan    []string     `json:"plan,omitzero" doc:"text line by line: what the store was asked for, and what was read"`
+	Cursor  string       `json:"cursor" doc:"of the next page; empty when there is no more"`
 	Scanned queryScanned `json:"scanned"`
 }
 
 // query answers a query in TraceQL.
-func (a *API) query(r *http.Request) (api.Answer, error) {
-	if err := r.ParseForm(); err != nil {
-		return api.Answer{}, trace.Errorf(trace.Invalid, "the query string is broken: %v", err)
-	}
-	p := params{form: r.Form}
-	p.known("q", "from", "to", "limit", "spans", "cursor", "step", "exemplars", "timeout", "partial")
-	q, err := traceql.Parse(r.Form.Get("q"))
+func (a *API) query(r *http.Request, v *openapi.Values) (api.Answer, error) {
+	q, err := traceql.Parse(v.Text("q"))
 	if err != nil {
 		return api.Answer{}, err
 	}
-	timeout := p.duration("timeout", defaultTimeout, maxTimeout)
-	partial := p.is("partial")
-	rng, err := parseRange(r.Form)
+	rng, err := v.Range()
 	if err != nil {
 		return api.Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), v.Duration("timeout"))
 	defer cancel()
 	if q.Metrics != nil {
-		req := query.SeriesRequest{Query: q, Range: window(rng), AllowPartial: partial, Exemplars: p.number("exemplars", 0, maxExemplars)}
-		req.Step = p.duration("step", query.DefaultStep(req.Range), 365*24*time.Hour)
-		if p.err != nil {
-			return api.Answer{}, p.err
+		req := query.SeriesRequest{Query: q, Range: window(rng), AllowPartial: v.Is("partial"), Exemplars: v.Number("exemplars"), Step: v.Duration("step")}
+		if !v.Given("step") {
+			req.Step = query.DefaultStep(req.Range)
 		}
 		return a.series(ctx, req)
 	}
-	req := query.SearchRequest{Query: q, Range: rng, AllowPartial: partial, Cursor: r.Form.Get("cursor")}
-	req.Limit, req.Spans = p.number("limit", defaultLimit, maxLimit), p.number("spans", defaultSpans, maxSpans)
-	if p.err != nil {
-		return api.Answer{}, p.err
-	}
-	return a.find(ctx, req)
+	return a.find(ctx, query.SearchRequest{
+		Query: q, Range: rng, AllowPartial: v.Is("partial"), Cursor: v.Text("cursor"), Limit: v.Number("limit"), Spans: v.Number("spans"),
+	})
 }
 
 // window completes the range of metrics: to now, and from an hour before its end.
@@ -149,65 +130,6 @@ func window(r trace.Range) trace.Range {
 		r.From = r.To - min(r.To, uint64(defaultWindow))
 	}
 	return r
-}
-
-// params reads parameters, and keeps the first error, which names one and what would be right.
-type params struct {
-	form url.Values
-	err  error
-}
-
-func (p *params) fail(format string, args ...any) {
-	if p.err == nil {
-		p.err = trace.Errorf(trace.Invalid, format, args...)
-	}
-}
-
-func (p *params) known(names ...string) {
-	for k, v := range p.form {
-		switch {
-		case !slices.Contains(names, k):
-			p.fail("there is no parameter %.40q", k)
-		case len(v) > 1:
-			p.fail("%s is given %d times; want one", k, len(v))
-		}
-	}
-}
-
-func (p *params) number(name string, missing, most int) int {
-	v := p.form.Get(name)
-	if v == "" {
-		return missing
-	}
-	least := min(1, missing) // 0 where that is usual
-	if name == "spans" {
-		least = 0
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < least || n > most {
-		p.fail("%s is %.40q; want %d to %d", name, v, least, most)
-	}
-	return n
-}
-
-func (p *params) duration(name string, missing, most time.Duration) time.Duration {
-	v := p.form.Get(name)
-	if v == "" {
-		return missing
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil || d < 0 || d > most || d == 0 && name == "timeout" {
-		p.fail("%s is %.40q; want a duration such as 15s, at most %v", name, v, most)
-	}
-	return d
-}
-
-func (p *params) is(name string) bool {
-	v := p.form.Get(name)
-	if v != "" && v != "true" && v != "false" {
-		p.fail("%s is %.40q; want true or false", name, v)
-	}
-	return v == "true"
 }
 
 func (a *API) find(ctx context.Context, req query.SearchRequest) (api.Answer, error) {

@@ -2,66 +2,71 @@ package clew
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/api/openapi"
 	"github.com/clewtrace/clew/trace"
 )
 
 // maxRows is how many rows one call may ask for.
 const maxRows = 200
 
-func (a *API) rows(r *http.Request) (api.Answer, error) {
-	id, err := trace.ParseID(r.PathValue("id"))
-	if err != nil {
-		return api.Answer{}, err
-	}
-	version := r.FormValue("version")
-	x := a.traces.get(r, id, a.process.Deletions())
+func (a *API) rows(r *http.Request, v *openapi.Values) (api.Answer, error) {
+	id, version := v.ID("id"), v.Text("version")
+	x := a.traces.get(trace.TenantOf(r.Context()), id, version, a.process.Deletions())
 	if x == nil {
-		if x, err = a.arrange(r); err != nil {
+		var err error
+		if x, err = a.arrange(r.Context(), id); err != nil {
 			return api.Answer{}, err
 		}
 		if version != "" && x.version() != version {
 			return api.Answer{}, trace.Errorf(trace.NotFound, "the trace has grown to %s spans since; load its columns again", x.version())
 		}
 	}
-	from, err1 := strconv.Atoi(r.FormValue("from"))
-	to, err2 := strconv.Atoi(r.FormValue("to"))
-	if err1 != nil || err2 != nil || from < 0 || to < from || to-from > maxRows || to > len(x.tree.Rows) {
-		return api.Answer{}, trace.Errorf(trace.Invalid, "from=%.20q and to=%.20q; want 0 <= from <= to <= %d, at most %d rows",
-			r.FormValue("from"), r.FormValue("to"), len(x.tree.Rows), maxRows)
+	from, to := v.Number("from"), v.Number("to")
+	if to < from || to-from > maxRows || to > len(x.tree.Rows) {
+		return api.Answer{}, trace.Errorf(trace.Invalid, "from=%d and to=%d; want 0 <= from <= to <= %d, at most %d rows", from, to, len(x.tree.Rows), maxRows)
 	}
-	out := make([]any, 0, to-from)
+	out := make(rowList, 0, to-from)
 	for i := from; i < to; i++ {
 		out = append(out, x.row(i))
 	}
-	return api.Answer{Value: map[string]any{"rows": out}}, nil
+	return api.Answer{Value: rowsAnswer{out}}, nil
 }
+
+type rowsAnswer struct {
+	Rows rowList `json:"rows"`
+}
+
+// rowList has rows and ghosts.
+type rowList []any
+
+// OneOf says so to the document.
+func (rowList) OneOf() []any { return []any{row{}, ghost{}} }
 
 type attr struct {
 	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value string `json:"value"`
+	Type  string `json:"type" enum:"string,int,double,bool,bytes,array,map,empty"`
+	Value string `json:"value" doc:"as a person reads it: JSON for arrays and maps, hexadecimal for bytes"`
 }
 
 type event struct {
-	Time    string `json:"time"`
+	Time    string `json:"time" form:"time"`
 	Name    string `json:"name"`
 	Attrs   []attr `json:"attributes"`
 	Dropped uint32 `json:"droppedAttributes"`
 }
 
 type link struct {
-	TraceID string `json:"traceId"`
-	SpanID  string `json:"spanId"`
+	TraceID string `json:"traceId" form:"trace"`
+	SpanID  string `json:"spanId" form:"span"`
 	State   string `json:"traceState"`
 	Attrs   []attr `json:"attributes"`
 	Dropped uint32 `json:"droppedAttributes"`
 }
 
 type status struct {
-	Code    string `json:"code"`
+	Code    string `json:"code" enum:"unset,ok,error"`
 	Message string `json:"message"`
 }
 
@@ -79,12 +84,12 @@ type scope struct {
 
 type row struct {
 	Row           int      `json:"row"`
-	SpanID        string   `json:"spanId"`
-	Parent        string   `json:"parentSpanId"`
+	SpanID        string   `json:"spanId" form:"span"`
+	Parent        string   `json:"parentSpanId" form:"spanOrEmpty"`
 	Name          string   `json:"name"`
-	Kind          string   `json:"kind"`
+	Kind          string   `json:"kind" enum:"unspecified,internal,server,client,producer,consumer"`
 	Service       string   `json:"service"`
-	Start         string   `json:"start"`
+	Start         string   `json:"start" form:"time"`
 	DurationNs    uint64   `json:"durationNs"`
 	Status        status   `json:"status"`
 	State         string   `json:"traceState"`
@@ -101,10 +106,10 @@ type row struct {
 
 type ghost struct {
 	Row        int    `json:"row"`
-	SpanID     string `json:"spanId"`
-	Start      string `json:"start"`
+	SpanID     string `json:"spanId" form:"span"`
+	Start      string `json:"start" form:"time"`
 	DurationNs uint64 `json:"durationNs"`
-	Ghost      bool   `json:"ghost"`
+	Ghost      bool   `json:"ghost" doc:"true: a parent that never arrived"`
 }
 
 func (x *arranged) row(i int) any {

@@ -136,7 +136,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 
 	own := http.NewServeMux()
 	apiclew.Register(own, gate, engine, apiclew.Process{
-		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(),
+		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(), Others: admin.Calls(),
 	})
 	pageServer := newServer(c.pageHandler(gate, engine, store, own), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinAnswers(gate, engine, own, reg), log)

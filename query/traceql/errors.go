@@ -78,14 +78,14 @@ func show(part fmt.Stringer) string { return shorten(part.String()) }
 
 // didYouMean returns "; did you mean x?" for the known word nearest to one, or nothing.
 func didYouMean(word string, known []string) string {
-	if n := nearest(word, known); n != "" {
+	if n := Nearest(word, known); n != "" {
 		return fmt.Sprintf("; did you mean %s?", n)
 	}
 	return ""
 }
 
-// nearest returns the known word that somebody meant who wrote another, or nothing.
-func nearest(word string, known []string) string {
+// Nearest returns the known word that somebody meant who wrote another, or nothing.
+func Nearest(word string, known []string) string {
 	if len(word) < 2 || len(word) > 40 {
 		return ""
 	}

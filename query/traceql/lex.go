@@ -240,7 +240,7 @@ func (l *lexer) scoped(word string, start int) (token, *Error) {
 // withScope guesses the scope that somebody forgot.
 func withScope(key string) string {
 	word, rest, _ := strings.Cut(key, ".")
-	if n := nearest(word, scopeWords()); n != "" && rest != "" {
+	if n := Nearest(word, scopeWords()); n != "" && rest != "" {
 		return n + "." + rest
 	}
 	for _, p := range []string{"service.", "k8s.", "telemetry.", "deployment.", "host.", "process.", "cloud.", "container."} {
