@@ -129,10 +129,9 @@ func (c *Call) operation(s *schemas) object {
 func (c *Call) errorsOfAll() []Refusal {
 	var out []Refusal
 	if !c.Foreign {
-		if len(c.Params) > 0 || c.method() == http.MethodGet {
-			out = append(out, Refusal{Status: 400, When: "a parameter is wrong, or there is none of that name: the message names it, and says what would be right"})
-		}
-		out = append(out, Refusal{Status: 500, When: "it is Clew's fault; its log says more"})
+		out = append(out,
+			Refusal{Status: 400, When: "a parameter is wrong, or there is none of that name: the message names it, and says what would be right"},
+			Refusal{Status: 500, When: "it is Clew's fault; its log says more"})
 	}
 	if !c.Open {
 		out = append(out,
