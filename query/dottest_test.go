@@ -106,6 +106,13 @@ func ask(t *testing.T, s *spool.Spool, line [3]string) []string {
 	}
 	e := query.New(s)
 	r := trace.Range{From: o.time("from", 0), To: o.time("to", 0)}
+	if q.Spans {
+		a, err := e.Spans(t.Context(), query.SpansRequest{Query: q, Range: r, Limit: o.number("limit", 100), Cursor: o.values["cursor"]})
+		if err != nil {
+			return []string{"error: " + err.Error()}
+		}
+		return spanRows(a)
+	}
 	if line[0] == "search" {
 		a, err := e.Search(t.Context(), query.SearchRequest{Query: q, Range: r, Limit: o.number("limit", 100), Spans: o.number("spans", 100)})
 		if err != nil {
@@ -158,12 +165,7 @@ func searchRows(a *query.SearchAnswer) []string {
 				if i > 0 {
 					row += ","
 				}
-				row += " " + x.Name
-				for _, v := range x.Attrs {
-					if v.Field.Intrinsic != traceql.SpanName {
-						row += fmt.Sprintf(" %s=%s", v.Field, quoted(v.Value))
-					}
-				}
+				row += " " + x.Name + fieldsOf(&x)
 			}
 			rows = append(rows, row)
 		}
@@ -175,6 +177,32 @@ func searchRows(a *query.SearchAnswer) []string {
 		rows = []string{"nothing"}
 	}
 	return rows
+}
+
+// spanRows writes a line for each span: its trace, its name, and what the query selects of it.
+func spanRows(a *query.SpansAnswer) []string {
+	var rows []string
+	for i := range a.Spans {
+		x := &a.Spans[i]
+		rows = append(rows, fmt.Sprintf("trace %s: %s%s", strings.TrimLeft(x.TraceID.String(), "0"), x.Name, fieldsOf(&x.FoundSpan)))
+	}
+	if a.Cursor != "" {
+		rows = append(rows, "…")
+	}
+	if len(rows) == 0 {
+		rows = []string{"nothing"}
+	}
+	return rows
+}
+
+// fieldsOf writes what a query reads of a span, but for its name.
+func fieldsOf(x *query.FoundSpan) (text string) {
+	for _, v := range x.Attrs {
+		if v.Field.Intrinsic != traceql.SpanName {
+			text += fmt.Sprintf(" %s=%s", v.Field, quoted(v.Value))
+		}
+	}
+	return text
 }
 
 func quoted(v eval.Value) string {

@@ -79,6 +79,8 @@ func TestRandomQueries(t *testing.T) {
 		r := g.timeRange()
 		if q.Metrics != nil {
 			found += sameSeries(t, fast, slow, query.SeriesRequest{Query: q, Range: r, Step: time.Duration(g.IntN(3)) * 7 * time.Microsecond, Exemplars: g.IntN(5)})
+		} else if q.Spans {
+			found += sameSpans(t, fast, slow, query.SpansRequest{Query: q, Range: r, Limit: 1 + g.IntN(pick(g, 5, 50, 500))})
 		} else {
 			found += sameTraces(t, fast, slow, query.SearchRequest{Query: q, Range: r, Limit: 1 + g.IntN(200), Spans: g.IntN(20)})
 		}
@@ -140,6 +142,43 @@ func sameTraces(t *testing.T, fast, slow *query.Engine, r query.SearchRequest) (
 		}
 	}
 	return found
+}
+
+// sameSpans compares all pages of an answer with one page of all.
+func sameSpans(t *testing.T, fast, slow *query.Engine, r query.SpansRequest) (found int) {
+	whole := r
+	whole.Limit = 10_000
+	want, err := slow.Spans(t.Context(), whole)
+	if err != nil {
+		t.Fatalf("%s: %v", r.Query, err)
+	}
+	var got []query.SpanRow
+	for range 2 + len(want.Spans)/r.Limit {
+		a, err := fast.Spans(t.Context(), r)
+		if err != nil {
+			t.Fatalf("%s: %v", r.Query, err)
+		}
+		got = append(got, a.Spans...)
+		if r.Cursor = a.Cursor; r.Cursor == "" {
+			break
+		}
+	}
+	if a, b := rows(want.Spans), rows(got); !slices.Equal(a, b) || r.Cursor != "" {
+		t.Errorf("%s, in %v, pages of %d, cursor %q (- is right):\n%s", r.Query, r.Range, r.Limit, r.Cursor, cmp.Diff(a, b))
+	}
+	return min(1, len(got))
+}
+
+func rows(spans []query.SpanRow) (out []string) {
+	for i := range spans {
+		x := &spans[i]
+		b := fmt.Appendf(nil, "%s %s %s %q %q %d %d %d %d", x.TraceID, x.ID, x.Parent, x.Name, x.Service, x.Kind, x.Status, x.Start, x.End)
+		for _, v := range x.Attrs {
+			b = fmt.Appendf(b, " %s=%q", v.Field, v.Value.Key())
+		}
+		out = append(out, string(b))
+	}
+	return out
 }
 
 func sameSeries(t *testing.T, fast, slow *query.Engine, r query.SeriesRequest) (found int) {

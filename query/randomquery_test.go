@@ -17,7 +17,7 @@ func (g *maker) query() *traceql.Query {
 		}
 		return q
 	}
-	q.Search = g.pipeline(2)
+	q.Search, q.Spans = g.pipeline(2), g.IntN(3) == 0
 	if g.IntN(4) == 0 {
 		q.Order = &traceql.Order{Key: traceql.OrderKey(g.IntN(3)), Asc: g.IntN(2) == 0}
 	}

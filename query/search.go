@@ -158,6 +158,9 @@ func (e *Engine) newSearch(r SearchRequest) (*search, error) {
 	if r.Query == nil || r.Query.Search == nil {
 		return nil, trace.Errorf(trace.Invalid, "the query is one of metrics, which has series and finds no traces")
 	}
+	if r.Query.Spans {
+		return nil, trace.Errorf(trace.Invalid, "spans() has no form in this API, which finds traces; GET /api/v1/query and clew query answer it")
+	}
 	if r.Limit < 1 {
 		return nil, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
 	}
@@ -349,17 +352,18 @@ func (s *search) describeSet(c *eval.Context, set eval.Set) FoundSet {
 		return int(a - b)
 	})
 	for _, i := range first[:min(len(first), s.Spans)] {
-		out.Spans = append(out.Spans, s.describeSpan(c.At(int(i))))
+		out.Spans = append(out.Spans, s.plan.describe(c.At(int(i))))
 	}
 	return out
 }
 
-func (s *search) describeSpan(a eval.At) FoundSpan {
+// describe makes what is answered of a span.
+func (p *plan) describe(a eval.At) FoundSpan {
 	x := a.Span
 	f := FoundSpan{ID: x.ID, Parent: x.Parent, Name: x.Name, Service: x.Service(), Kind: x.Kind, Status: x.Status, Start: x.Start, End: max(x.Start, x.End)}
-	for i, read := range s.plan.reads {
+	for i, read := range p.reads {
 		if v := read(a); !v.IsNil() {
-			f.Attrs = append(f.Attrs, FieldValue{s.plan.fields[i], v})
+			f.Attrs = append(f.Attrs, FieldValue{p.fields[i], v})
 		}
 	}
 	return f

@@ -82,14 +82,14 @@ func searchCalls() []openapi.Call {
 			Params: append(ScanParams(), limit, cursor), Answer: searchAnswer{}, Errors: []openapi.Refusal{tooLarge},
 		},
 		{
-			Path: "/api/v1/query", Name: "query", Tag: "search", Summary: "A query in TraceQL: traces, or series over time",
-			Text:   "The query's function decides whether the answer has `traces` or `series`; one that begins with `explain` is run, and answered with `plan` instead. `clew query` makes this call.",
+			Path: "/api/v1/query", Name: "query", Tag: "search", Summary: "A query in TraceQL: traces, spans, or series over time",
+			Text:   "The query decides whether the answer has `traces`, with `spans()` at its end `spans` and their `columns`, or, of metrics, `series`; one that begins with `explain` is run, and answered with `plan` instead. `clew query` makes this call.",
 			Answer: queryAnswer{}, Errors: []openapi.Refusal{tooLarge},
 			Params: append([]openapi.Param{
 				{Name: "q", Text: "the query; what is wrong with it is said with its line and column", Example: "{ span.http.status_code >= 500 }", Required: true},
 			}, append(rangeParams("a trace is found if one of the spans that are left at the query's end starts in it; metrics are of the spans that do, widened to whole steps, and without a range of the last hour"),
 				limit, cursor,
-				openapi.Param{Name: "spans", Kind: openapi.Number, Text: "of a search: spans to return of each set, the earliest", Max: maxSpans, Missing: "3"},
+				openapi.Param{Name: "spans", Kind: openapi.Number, Text: "of a search for traces: spans to return of each set, the earliest", Max: maxSpans, Missing: "3"},
 				openapi.Param{Name: "step", Kind: openapi.Duration, Text: "of metrics: samples lie at its multiples; without it, some 240 of them; `0s`: one sample of the whole range", Example: "15s", Max: int64(maxStep)},
 				openapi.Param{Name: "exemplars", Kind: openapi.Number, Text: "of metrics: spans to name as examples", Max: maxExemplars, Missing: "0"},
 				openapi.Param{Name: "timeout", Kind: openapi.Duration, Text: "how long it may take", Min: 1, Max: int64(maxTimeout), Missing: "30s"},

@@ -113,6 +113,7 @@ func TestGolden(t *testing.T) {
 		"search_none":        "/api/v1/search?service=nobody",
 		"trace":              "/api/v1/traces/" + sampleID(),
 		"query":              "/api/v1/query?q=" + url.QueryEscape(queryExample),
+		"query_spans":        "/api/v1/query?limit=2&q=" + url.QueryEscape("{ status = error || kind = server } | spans() | select(span.http.route, duration, trace:rootName)"),
 		"series":             "/api/v1/query?step=10s&exemplars=1&q=" + url.QueryEscape("{ } | rate() by (name, status)") + sampleRange(),
 		"rows":               "/api/v1/traces/" + sampleID() + "/rows?from=0&to=8&version=7",
 	} {

@@ -88,9 +88,11 @@ type queryScanned struct {
 	Reason   string `json:"reason" doc:"why it is not complete"`
 }
 
-// queryAnswer has traces or series, or, of a query that begins with explain, neither.
+// queryAnswer has traces, spans or series, or, of a query that begins with explain, none of them.
 type queryAnswer struct {
 	Traces  []foundTrace `json:"traces,omitzero"`
+	Columns []string     `json:"columns,omitzero" doc:"of spans: the fields that the query selects, or else looks at"`
+	Spans   []foundRow   `json:"spans,omitzero" doc:"of a query with spans()"`
 	Series  []madeSeries `json:"series,omitzero"`
 	Plan    []string     `json:"plan,omitzero" doc:"text line by line: what the store was asked for, and what was read"`
 	Cursor  string       `json:"cursor" doc:"of the next page; empty when there is no more"`
@@ -115,6 +117,12 @@ func (a *API) query(r *http.Request, v *openapi.Values) (api.Answer, error) {
 			req.Step = query.DefaultStep(req.Range)
 		}
 		return a.series(ctx, req)
+	}
+	if q.Spans {
+		if v.Given("spans") {
+			return api.Answer{}, trace.Errorf(trace.Invalid, "spans is how many to return of each trace; of a query with spans(), limit is how many to return")
+		}
+		return a.spans(ctx, query.SpansRequest{Query: q, Range: rng, AllowPartial: v.Is("partial"), Cursor: v.Text("cursor"), Limit: v.Number("limit")})
 	}
 	return a.find(ctx, query.SearchRequest{
 		Query: q, Range: rng, AllowPartial: v.Is("partial"), Cursor: v.Text("cursor"), Limit: v.Number("limit"), Spans: v.Number("spans"),

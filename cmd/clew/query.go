@@ -21,12 +21,13 @@ import (
 
 const queryExample = `Usage: clew query [FLAGS] QUERY
 
-Asks a running server in TraceQL, and prints the traces that are found, newest first, or the series that are made. QUERY is - to read it from
-standard input.
+Asks a running server in TraceQL, and prints the traces that are found, newest first, or the spans, or the series that are made. QUERY is - to read it
+from standard input.
 
   clew query '{ status = error }'
   clew query --start 1h '{ resource.service.name = "cart" && duration > 500ms } | select(span.http.route)'
   clew query '{ name = "POST /orders" } && not exists { name = "charge card" }'
+  clew query '{ status = error } | select(span.http.route, span.user.id) | spans() | order by duration'
   clew query --follow '{ status = error && kind = server }'
   clew query --start 6h --step 5m '{ kind = server } | rate() by (resource.service.name)'
   clew query --start 1h --step 0s '{ } | quantile_over_time(duration, .99) by (name) | topk(10)'
@@ -64,7 +65,7 @@ func runQuery(ctx context.Context, args []string) error {
 	same := func(v string) (string, error) { return v, nil }
 	param("start", "from", "`time`: spans that start then or later", moment)
 	param("end", "to", "`time`: spans that start then or before", moment)
-	param("limit", "limit", "`number` of traces to print, 1 to 2000 (default 20)", same)
+	param("limit", "limit", "`number` of traces, or spans, to print, 1 to 2000 (default 20)", same)
 	param("cursor", "cursor", "`text` that the page before ended with: go on there", same)
 	param("spans", "spans", "`number` of spans to print of each trace that is found (default 3)", same)
 	param("step", "step", "`duration` between the samples of metrics; 0s: one for the whole time (default: some 240 samples)", same)
@@ -134,6 +135,8 @@ func queryURL(s string) (string, error) {
 // queryAnswer is what the server answers to a query; see docs/http-api.md.
 type queryAnswer struct {
 	Traces  []queryTrace
+	Columns []string
+	Spans   []queryRow
 	Series  []querySeries
 	Plan    []string
 	Cursor  string
@@ -177,6 +180,12 @@ type querySpan struct {
 	Start                               nanoseconds
 	DurationNs                          uint64
 	Fields                              []queryField
+}
+
+// queryRow is a span that was found by itself.
+type queryRow struct {
+	TraceID string
+	querySpan
 }
 
 type queryField struct{ Name, Type, Value string }
@@ -252,8 +261,8 @@ const (
 
 // follow asks again and again, and prints each trace once.
 func (a *querier) follow(ctx context.Context, q *traceql.Query, form url.Values) error {
-	if q.Metrics != nil || q.Explain || q.Order != nil || form.Get("to") != "" || form.Get("cursor") != "" {
-		return usageError{errors.New("--follow prints traces as they come: it is for searches, without explain, order by, --end and --cursor")}
+	if q.Metrics != nil || q.Explain || q.Spans || q.Order != nil || form.Get("to") != "" || form.Get("cursor") != "" {
+		return usageError{errors.New("--follow prints traces as they come: it is for searches, without explain, spans(), order by, --end and --cursor")}
 	}
 	seen := map[string]nanoseconds{}
 	since := nanoseconds(time.Now().UnixNano())

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,6 +18,8 @@ func (a *querier) print(ans *queryAnswer) error {
 		_, err = fmt.Fprintln(a.out, strings.Join(ans.Plan, "\n"))
 	case len(ans.Series) > 0:
 		err = a.printSeries(ans.Series)
+	case len(ans.Spans) > 0:
+		err = a.printRows(ans)
 	case len(ans.Traces) > 0:
 		err = a.printTraces(ans.Traces, true)
 	default:
@@ -69,6 +73,41 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 		}
 	}
 	return w.Flush()
+}
+
+// printRows writes a line for each span, with a column for each field that was asked for.
+func (a *querier) printRows(ans *queryAnswer) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	line := func(cells []string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) } // Flush returns the error
+	head := []string{"START", "DURATION", "STATUS", "SERVICE", "NAME"}
+	var columns []string
+	for _, c := range ans.Columns {
+		if !onEachLine[c] {
+			columns = append(columns, c)
+		}
+	}
+	line(append(append(head, columns...), "TRACE", "SPAN"))
+	for i := range ans.Spans {
+		s := &ans.Spans[i]
+		cells := []string{s.Start.String(), short(s.DurationNs), s.Status, printable(s.Service), printable(s.Name)}
+		for _, c := range columns {
+			cells = append(cells, cellOf(s.Fields, c))
+		}
+		line(append(cells, s.TraceID, s.SpanID))
+	}
+	return w.Flush()
+}
+
+// cellOf returns the value of a field: - if the span lacks it.
+func cellOf(fields []queryField, name string) string {
+	i := slices.IndexFunc(fields, func(f queryField) bool { return f.Name == name })
+	if i < 0 {
+		return "-"
+	}
+	if f := fields[i]; f.Type == "string" && (f.Value == "" || strings.ContainsAny(f.Value, " \t")) {
+		return strconv.Quote(f.Value)
+	}
+	return printable(fields[i].Value)
 }
 
 // printable makes a line's part of a text that others chose: it may have anything in it that a terminal obeys.

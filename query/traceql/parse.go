@@ -61,6 +61,7 @@ type parser struct {
 	nodes int
 	depth int
 	order *Order
+	spans *token // of spans()
 	err   *Error // the first one
 }
 
@@ -167,10 +168,12 @@ func (p *parser) query() *Query {
 		p.failExpected("a comparison, as in count() > 2")
 	case s.series != nil && p.order != nil:
 		p.fail(errorAt(p.order.At, "order by is for searches, not for metrics"))
+	case s.series != nil && p.spans != nil:
+		p.fail(errorAt(p.spans.pos, "spans() is for searches, not for metrics"))
 	case s.series != nil:
 		q.Metrics = s.series
 	default:
-		q.Search, q.Order = &Pipeline{At: s.at, Stages: s.stages}, p.order
+		q.Search, q.Order, q.Spans = &Pipeline{At: s.at, Stages: s.stages}, p.order, p.spans != nil
 	}
 	return q
 }
@@ -213,7 +216,7 @@ func (p *parser) sequence(outermost bool) sequence {
 }
 
 // stageWords are the words that a stage may begin with, besides metricsFuncs.
-var stageWords = []string{"by", "coalesce", "select", "order", "topk", "bottomk", "count", "min", "max", "avg", "sum", "not"}
+var stageWords = []string{"by", "coalesce", "select", "spans", "order", "topk", "bottomk", "count", "min", "max", "avg", "sum", "not"}
 
 // stage reads a stage and adds it to a sequence.
 func (p *parser) stage(s *sequence, outermost bool) {
@@ -245,6 +248,10 @@ func (p *parser) stage(s *sequence, outermost bool) {
 		p.fail(errorAt(p.tok.pos, "order by comes after a set of spans, as in { } | order by duration"))
 	case word == "order":
 		p.orderBy(outermost)
+	case word == "spans" && first:
+		p.fail(errorAt(p.tok.pos, "spans() comes after a set of spans, as in { status = error } | spans()"))
+	case word == "spans":
+		p.findSpans(outermost)
 	default:
 		s.add(p.item(precOr), first)
 	}
@@ -319,6 +326,24 @@ func (p *parser) fieldRef() *FieldRef {
 	}
 	p.failExpected("a field, as in resource.service.name or duration")
 	return &FieldRef{}
+}
+
+// findSpans reads: spans().
+func (p *parser) findSpans(outermost bool) {
+	t := p.tok
+	switch {
+	case !outermost:
+		p.fail(errorAt(t.pos, "spans() stands outside of parentheses: it says what the whole query finds"))
+	case p.spans != nil:
+		p.fail(errorAt(t.pos, "spans() is given twice"))
+	}
+	p.advance()
+	p.expect("(")
+	if p.err == nil && !p.tok.is(")") {
+		p.failExpected(`")": fields to show are named by select(…)`)
+	}
+	p.expect(")")
+	p.spans = &t
 }
 
 // orderBy reads: order by key [asc|desc].

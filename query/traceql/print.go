@@ -20,6 +20,9 @@ func (q *Query) String() string {
 	} else {
 		b = appendPipeline(b, q.Search)
 	}
+	if q.Spans {
+		b = append(b, " | spans()"...)
+	}
 	if o := q.Order; o != nil {
 		b = append(append(b, " | order by "...), o.Key.String()...)
 		if o.Asc {
@@ -245,7 +248,11 @@ func appendExpr(b []byte, e Expr, level int) []byte {
 	case *FieldRef:
 		return append(b, e.String()...)
 	case *Unary:
-		return appendExpr(append(b, e.Op.String()...), e.X, precMul)
+		level := precMul
+		if e.Op == OpNeg { // a sign is of what follows it alone: -a % b is (-a) % b
+			level = precPow + 1
+		}
+		return appendExpr(append(b, e.Op.String()...), e.X, level)
 	case *Binary:
 		return appendBinary(b, e, prec)
 	case *In:

@@ -12,6 +12,7 @@ import (
 type Query struct {
 	Explain bool      // say how it would be answered instead
 	Search  *Pipeline // nil: Metrics is set
+	Spans   bool      // of a search: what is found are the spans that are left at its end, not their traces
 	Order   *Order    // of a search; nil: newest first
 	Metrics Series    // nil: Search is set
 	Hints   []Hint    // each name once
@@ -324,13 +325,13 @@ type Threshold struct {
 	Value *Const
 }
 
-// OrderKey is by what traces are ordered.
+// OrderKey is by what traces, or spans, are ordered.
 type OrderKey uint8
 
 // The keys of an order.
 const (
-	ByStartTime     OrderKey = iota // of the trace's earliest span
-	ByDuration                      // of the longest span that was found in the trace
+	ByStartTime     OrderKey = iota // of the trace's earliest span, or the span's
+	ByDuration                      // of the longest span that was found in the trace, or of the span
 	ByTraceDuration                 // from the trace's earliest start to its latest end
 )
 

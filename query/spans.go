@@ -1,0 +1,318 @@
+package query
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/clewtrace/clew/query/eval"
+	"github.com/clewtrace/clew/query/traceql"
+	"github.com/clewtrace/clew/trace"
+)
+
+// SpansRequest asks for the spans that a query with spans() finds: those that are left at its end and start in Range.
+type SpansRequest struct {
+	Query  *traceql.Query // one with Query.Search and Query.Spans
+	Range  trace.Range
+	Limit  int    // spans to return; at least 1
+	Cursor string // SpansAnswer.Cursor of the page before, for the same query and range
+	// AllowPartial says that a search that runs out of a budget, or of its context's time, is to be answered with what it has, and
+	// Report.Incomplete, instead of an error.
+	AllowPartial bool
+}
+
+// SpansAnswer is one page of spans in the query's order: those that start last first, unless it says otherwise. Spans that are equal by it are in the
+// order of their traces' IDs, then their own.
+type SpansAnswer struct {
+	Columns []traceql.Field // what is read of each span: what the query selects, or, if it does not say, what it looks at
+	Spans   []SpanRow
+	Cursor  string // of the next page; empty: there is no more
+	Report  Report
+	Plan    []string // of a query that begins with explain: what is done, line by line; Spans is empty then
+}
+
+// SpanRow is a span that was found. Its Attrs are in the order of SpansAnswer.Columns, without those that are nil.
+type SpanRow struct {
+	TraceID trace.ID
+	FoundSpan
+}
+
+// Spans answers a request. Errors are as those of Search.
+func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error) {
+	s, err := e.newSpanSearch(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.run(ctx); err != nil {
+		if !r.AllowPartial || !outOfBudget(err) {
+			return nil, asked(err)
+		}
+		s.report.Incomplete = asked(err).Error()
+	}
+	a := &SpansAnswer{Columns: s.plan.fields, Report: s.report}
+	if len(s.found) > r.Limit {
+		s.found = s.found[:r.Limit]
+		a.Cursor = formatSpanPlace(s.found[r.Limit-1].at, s.sum)
+	}
+	for i := range s.found {
+		a.Spans = append(a.Spans, s.found[i].SpanRow)
+	}
+	if r.Query.Explain {
+		a.Plan = s.plan.explain(&s.report, fmt.Sprintf("found %d spans", len(a.Spans)))
+		a.Spans, a.Cursor = nil, ""
+	}
+	return a, nil
+}
+
+// spanSearch is one search for spans under way.
+type spanSearch struct {
+	SpansRequest
+	engine *Engine
+	plan   *plan
+	sum    [4]byte
+	order  spanOrder
+	after  *spanPlace // where the page begins; nil: at the beginning
+	report Report
+
+	mu    sync.Mutex
+	found []placedSpan // in order, one more than the limit at most
+}
+
+type placedSpan struct {
+	SpanRow
+	at spanPlace
+}
+
+func (e *Engine) newSpanSearch(r SpansRequest) (*spanSearch, error) {
+	if r.Query == nil || r.Query.Search == nil || !r.Query.Spans {
+		return nil, trace.Errorf(trace.Invalid, "the query does not find spans; end it with spans(), as in { status = error } | spans()")
+	}
+	if r.Limit < 1 {
+		return nil, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
+	}
+	s := &spanSearch{SpansRequest: r, engine: e, sum: sumOfQuery(r.Query, r.Range), plan: planPipeline(r.Query.Search, r.Range), order: spanOrder{}}
+	if o := r.Query.Order; o != nil {
+		s.order = spanOrder{*o}
+	}
+	if r.Cursor != "" {
+		after, err := parseSpanPlace(r.Cursor, s.sum)
+		if err != nil {
+			return nil, err
+		}
+		s.after = &after
+	}
+	s.plan.shows(selected(r.Query.Search))
+	return s, nil
+}
+
+// selected returns the fields that a pipeline selects, each once.
+func selected(p *traceql.Pipeline) (fields []traceql.Field) {
+	for _, st := range p.Stages {
+		if s, ok := st.(*traceql.Select); ok {
+			for _, f := range s.Fields {
+				if !slices.Contains(fields, f.Field) {
+					fields = append(fields, f.Field)
+				}
+			}
+		}
+	}
+	return fields
+}
+
+// shows makes fields, if there are any, the only ones that are answered of a span.
+func (p *plan) shows(fields []traceql.Field) {
+	if len(fields) == 0 {
+		return
+	}
+	p.fields, p.reads = fields, nil
+	for _, f := range fields {
+		p.reads = append(p.reads, eval.Fielder(f))
+	}
+}
+
+// run looks for the page's spans. Those that start last are looked for in windows of time, from the newest on, each larger than the one before:
+// stores have no order of spans, but what lies in a window is before all that lies before it.
+func (s *spanSearch) run(ctx context.Context) error {
+	if s.plan.never {
+		return nil
+	}
+	if !s.order.newestFirst() {
+		return s.within(ctx, s.Range)
+	}
+	stats, err := s.engine.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	left := s.Range
+	if s.after != nil {
+		left.To = s.after.start
+	}
+	newest, width := stats.Newest, firstWindow(stats, s.Limit)
+	if left.To != 0 {
+		newest = min(newest, left.To)
+	}
+	for {
+		window := left
+		window.From = newest - min(newest, width)
+		last := window.From <= max(left.From, stats.Oldest)
+		if last {
+			window.From = left.From
+		}
+		if err := s.within(ctx, window); err != nil || last || len(s.found) > s.Limit {
+			return err
+		}
+		left.To, newest = window.From-1, window.From-1
+		if width > math.MaxUint64/8 {
+			width = math.MaxUint64 / 8
+		}
+		width *= 8
+	}
+}
+
+// firstWindow returns how long the first window is, in ns: some pages of what is stored, were it spread evenly, and short, since it is not.
+func firstWindow(st trace.Stats, limit int) uint64 {
+	const pages, least, most = 4, 1e6, 1e8
+	if st.Spans == 0 {
+		return most
+	}
+	return uint64(min(most, max(least, pages*float64(limit)/float64(st.Spans)*float64(st.Newest-st.Oldest))))
+}
+
+// within finds spans that start in a window.
+func (s *spanSearch) within(ctx context.Context, window trace.Range) error {
+	p := *s.plan
+	p.scan.Range = window
+	before := s.report.ScanReport
+	err := s.engine.whole(ctx, &p, &s.report, func(_ int, c *eval.Context, sets []eval.Set) error {
+		for _, set := range sets {
+			s.add(c, set.Spans, window)
+		}
+		return nil
+	})
+	s.report.ScanReport = joined(before, s.report.ScanReport)
+	return err
+}
+
+// joined returns a report of two scans. A block is read by both, mostly.
+func joined(a, b trace.ScanReport) trace.ScanReport {
+	if a != (trace.ScanReport{}) {
+		b.Blocks, b.BlocksSkipped = max(a.Blocks, b.Blocks), min(a.BlocksSkipped, b.BlocksSkipped)
+	}
+	b.Groups, b.Bytes = a.Groups+b.Groups, a.Bytes+b.Bytes
+	if b.Incomplete == "" {
+		b.Incomplete = a.Incomplete
+	}
+	return b
+}
+
+// add keeps those of a trace's spans that start in the window and belong to the page.
+func (s *spanSearch) add(c *eval.Context, spans []int32, window trace.Range) {
+	first, last := uint64(0), uint64(0)
+	if s.order.Key == traceql.ByTraceDuration {
+		first, last = c.Bounds()
+	}
+	for _, i := range spans {
+		a := c.At(int(i))
+		if !window.Contains(a.Span.Start) {
+			continue
+		}
+		at := spanPlace{start: a.Span.Start, trace: a.Span.TraceID, span: a.Span.ID, twin: twin(c.Trace.Spans, int(i))}
+		switch s.order.Key {
+		case traceql.ByDuration:
+			at.key = uint64(a.Span.Duration())
+		case traceql.ByTraceDuration:
+			at.key = last - min(last, first)
+		}
+		s.mu.Lock()
+		s.place(a, at)
+		s.mu.Unlock()
+	}
+}
+
+// place keeps a span if it is one of the first.
+func (s *spanSearch) place(a eval.At, at spanPlace) {
+	if s.after != nil && s.order.compare(at, *s.after) <= 0 {
+		return
+	}
+	i, known := slices.BinarySearchFunc(s.found, at, func(p placedSpan, q spanPlace) int { return s.order.compare(p.at, q) })
+	if known || i > s.Limit {
+		return // by() puts a span into each group that it belongs to
+	}
+	row := placedSpan{SpanRow{a.Span.TraceID, s.plan.describe(a)}, at}
+	if len(s.found) > s.Limit {
+		s.found = s.found[:s.Limit]
+	}
+	s.found = slices.Insert(s.found, i, row)
+}
+
+// twin counts the spans before span i, in the order of trace.CompareSpans, that share its start and ID, as client and server do in Zipkin.
+func twin(spans []trace.Span, i int) (n uint16) {
+	for k := range spans {
+		if spans[k].ID != spans[i].ID || spans[k].Start != spans[i].Start || k == i {
+			continue
+		}
+		if c := trace.CompareSpans(&spans[k], &spans[i]); c < 0 || c == 0 && k < i {
+			n++
+		}
+	}
+	return n
+}
+
+// spanPlace is a span's place in the order of an answer.
+type spanPlace struct {
+	key   uint64 // what is ordered by, unless that is the start
+	start uint64
+	trace trace.ID
+	span  trace.SpanID
+	twin  uint16
+}
+
+// spanOrder is the order of spans: newest first, if it is zero but for its key.
+type spanOrder struct{ traceql.Order }
+
+// newestFirst reports whether spans that start later come before all that start earlier.
+func (o spanOrder) newestFirst() bool { return o.Key == traceql.ByStartTime && !o.Asc }
+
+// compare returns below 0 if a comes before b, above 0 if after it, and 0 of one and the same place.
+func (o spanOrder) compare(a, b spanPlace) int {
+	first := cmp.Compare(b.key, a.key)
+	if o.Key == traceql.ByStartTime {
+		first = cmp.Compare(b.start, a.start)
+	}
+	if o.Asc {
+		first = -first
+	}
+	return cmp.Or(first, cmp.Compare(b.start, a.start), bytes.Compare(a.trace[:], b.trace[:]), bytes.Compare(a.span[:], b.span[:]), cmp.Compare(a.twin, b.twin))
+}
+
+// A cursor of spans is the place of the page's last one and a sum of the query and its range, in base64: 8 bytes key, 8 bytes start, 16 bytes trace
+// ID, 8 bytes span ID, 2 bytes twin, 4 bytes sum.
+const spanPlaceLen = 8 + 8 + 16 + 8 + 2 + 4
+
+func formatSpanPlace(p spanPlace, sum [4]byte) string {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, spanPlaceLen), p.key)
+	b = binary.BigEndian.AppendUint64(b, p.start)
+	b = append(append(b, p.trace[:]...), p.span[:]...)
+	b = binary.BigEndian.AppendUint16(b, p.twin)
+	return base64.RawURLEncoding.EncodeToString(append(b, sum[:]...))
+}
+
+func parseSpanPlace(s string, sum [4]byte) (spanPlace, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != spanPlaceLen {
+		return spanPlace{}, trace.Errorf(trace.Invalid, "cursor %.60q is not one that an answer gave", s)
+	}
+	if [4]byte(b[42:]) != sum {
+		return spanPlace{}, trace.Errorf(trace.Invalid, "cursor %.60q is of another search; start without it", s)
+	}
+	p := spanPlace{key: binary.BigEndian.Uint64(b), start: binary.BigEndian.Uint64(b[8:]), twin: binary.BigEndian.Uint16(b[40:])}
+	copy(p.trace[:], b[16:32])
+	copy(p.span[:], b[32:40])
+	return p, nil
+}
