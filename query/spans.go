@@ -199,11 +199,11 @@ func (s *spanSearch) within(ctx context.Context, window trace.Range) error {
 	return err
 }
 
-// joined returns a report of two scans. A block is read by both, mostly.
+// joined returns a report of two scans. What the shorter one read the longer one mostly reads, too.
 func joined(a, b trace.ScanReport) trace.ScanReport {
-	if a != (trace.ScanReport{}) {
-		b.Blocks, b.BlocksSkipped = max(a.Blocks, b.Blocks), min(a.BlocksSkipped, b.BlocksSkipped)
-	}
+	all := max(a.Blocks+a.BlocksSkipped, b.Blocks+b.BlocksSkipped)
+	b.Blocks = max(a.Blocks, b.Blocks)
+	b.BlocksSkipped = all - b.Blocks
 	b.Groups, b.Bytes = a.Groups+b.Groups, a.Bytes+b.Bytes
 	if b.Incomplete == "" {
 		b.Incomplete = a.Incomplete
