@@ -62,7 +62,7 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 		if !r.AllowPartial || !outOfBudget(err) {
 			return nil, asked(err)
 		}
-		m.report.Incomplete = asked(err).Error()
+		m.report.Incomplete = trace.ErrorOf(asked(err)).Msg
 	}
 	a := m.answer()
 	if r.Query.Explain {

@@ -116,7 +116,11 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 		if !r.AllowPartial || !outOfBudget(err) {
 			return nil, asked(err)
 		}
-		s.report.Incomplete = asked(err).Error()
+		s.report.Incomplete = trace.ErrorOf(asked(err)).Msg
+		if err := s.finish(); err != nil {
+			return nil, err
+		}
+		s.next = "" // a page that goes on from here would not have what was not looked at
 	}
 	a := &SearchAnswer{Traces: s.found, Cursor: s.next, Report: s.report}
 	if r.Query.Explain {
@@ -267,7 +271,7 @@ func (s *search) tell(i int) error {
 	return s.Partial(&s.found[i])
 }
 
-// finish ends a search that went over all there is.
+// finish ends a search that goes over no more traces.
 func (s *search) finish() error {
 	if s.newestFirst() {
 		return nil

@@ -127,6 +127,33 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestPartialInOrder ends searches that want another order than the newest first: the part that there is keeps to the limit, in order.
+func TestPartialInOrder(t *testing.T) {
+	s := store(t, 1<<20)
+	for i := range 50 {
+		n := newSpan(byte(i), now+uint64(i), "a")
+		n.End = n.Start + uint64(i)
+		add(t, s, n)
+	}
+	q, err := traceql.Parse("{ } | order by duration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := query.New(s)
+	e.Limits.Spans = 20
+	var told int
+	a, err := e.Search(t.Context(), query.SearchRequest{Query: q, Limit: 5, AllowPartial: true, Partial: func(*query.FoundTrace) error {
+		told++
+		return nil
+	}})
+	if err != nil || len(a.Traces) != 5 || told != 5 || a.Report.Incomplete == "" {
+		t.Fatalf("%v, %d traces, %d of them told of; want 5", err, len(a.Traces), told)
+	}
+	if !slices.IsSortedFunc(a.Traces, func(x, y query.FoundTrace) int { return int(y.Duration() - x.Duration()) }) {
+		t.Error("they are not in order")
+	}
+}
+
 // TestPartialStops ends a search whose caller wants no more.
 func TestPartialStops(t *testing.T) {
 	s := store(t, 1<<20)

@@ -105,10 +105,11 @@ type Sample struct {
 	SpanID  trace.SpanID
 }
 
-// Add adds a span to the group. A span outside of the grid is left out. The error is of kind TooLarge.
+// Add adds a span to the group. A span outside of the grid is left out, as is one whose value is no number, or beyond all numbers. The error is
+// of kind TooLarge.
 func (g *Group) Add(s Sample) error {
 	i, ok := g.agg.spec.Grid.At(s.Time)
-	if !ok {
+	if !ok || s.Value-s.Value != 0 {
 		return nil
 	}
 	if err := g.grow(i); err != nil {
@@ -128,7 +129,11 @@ func (g *Group) Add(s Sample) error {
 	case traceql.SumOverTime, traceql.AvgOverTime:
 		g.numbers[i] += s.Value * s.Weight
 	case traceql.QuantileOverTime, traceql.HistogramOverTime:
+		before := len(g.hists[i].counts)
 		g.hists[i].add(s.Value, s.Weight)
+		if err := g.agg.widened(before, len(g.hists[i].counts)); err != nil {
+			return err
+		}
 	}
 	if g.agg.spec.Exemplars > 0 {
 		if h := hashOf(s.SpanID, s.TraceID); h <= g.lowest[i] {
@@ -163,12 +168,12 @@ func (g *Group) grow(i int) error {
 	a := g.agg
 	per := 1
 	if a.spec.Func == traceql.QuantileOverTime || a.spec.Func == traceql.HistogramOverTime {
-		per = 16 // a histogram of the durations of an operation has some 40 buckets
+		per = usualBuckets
 	}
 	// The newest spans come first: the first one makes room for almost all that the group will have.
 	n := i + 1 - len(g.counts)
-	if a.cells += n * per; a.cells > a.spec.Limits.Cells {
-		return trace.Errorf(trace.TooLarge, "the query's series have more than %d samples; ask for longer steps, or group by something that has fewer values", a.spec.Limits.Cells/per)
+	if err := a.hold(n*per, per); err != nil {
+		return err
 	}
 	g.counts = append(g.counts, make([]float64, n)...)
 	for a.spec.Exemplars > 0 && len(g.lowest) < len(g.counts) {
@@ -180,6 +185,26 @@ func (g *Group) grow(i int) error {
 		g.hists = append(g.hists, make([]histogram, n)...)
 	default:
 		g.numbers = append(g.numbers, make([]float64, n)...)
+	}
+	return nil
+}
+
+// usualBuckets is how many buckets a step's histogram is counted for, whether it has them or not: some 40 of an operation's durations, in those
+// steps in which there are any.
+const usualBuckets = 16
+
+// widened counts the buckets that a histogram has gained beyond the usual: of values that are far apart there are up to 17,000.
+func (a *Aggregator) widened(before, after int) error {
+	if after <= before || after <= usualBuckets {
+		return nil
+	}
+	return a.hold(after-max(before, usualBuckets), usualBuckets)
+}
+
+// hold counts n more numbers, of which a sample is made of some.
+func (a *Aggregator) hold(n, perSample int) error {
+	if a.cells += n; a.cells > a.spec.Limits.Cells {
+		return trace.Errorf(trace.TooLarge, "the query's series have more than %d samples; ask for longer steps, or group by something that has fewer values", a.spec.Limits.Cells/perSample)
 	}
 	return nil
 }
@@ -235,7 +260,11 @@ func (g *Group) merge(o *Group) error {
 		case traceql.SumOverTime, traceql.AvgOverTime:
 			g.numbers[i] += o.numbers[i]
 		case traceql.QuantileOverTime, traceql.HistogramOverTime:
+			before := len(g.hists[i].counts)
 			g.hists[i].merge(&o.hists[i])
+			if err := g.agg.widened(before, len(g.hists[i].counts)); err != nil {
+				return err
+			}
 		}
 	}
 	for i, e := range o.exemplars {

@@ -162,3 +162,38 @@ func TestManyValues(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestHostileValues adds values from one end of the numbers to the other, and what is beyond: nothing is made that is out of proportion.
+func TestHostileValues(t *testing.T) {
+	grid, err := NewGrid(trace.Range{From: 1, To: 1000 * uint64(time.Second)}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range funcs {
+		a := New(Spec{Func: f, Quantiles: []float64{0.5}, Grid: grid, Exemplars: 10, Limits: Limits{Series: 10, Cells: 1 << 20}})
+		for _, v := range []float64{math.Inf(1), math.Inf(-1), math.NaN(), 5e-324, math.MaxFloat64, -math.MaxFloat64, 1} {
+			if err := a.Add(nil, Sample{Time: 1, Weight: 1, Value: v}); err != nil {
+				t.Fatalf("%s of %g: %v", f, v, err)
+			}
+		}
+		for _, r := range a.Rows() {
+			for _, e := range r.Exemplars {
+				if math.IsNaN(e.Value) || math.IsInf(e.Value, 0) {
+					t.Errorf("%s: an exemplar is %g", f, e.Value)
+				}
+			}
+		}
+		var err error
+		for i := range uint64(1000) {
+			for _, v := range []float64{5e-324, math.MaxFloat64} {
+				if err == nil {
+					err = a.Add(nil, Sample{Time: i*uint64(time.Second) + 1, Weight: 1, Value: v})
+				}
+			}
+		}
+		if wide := f == traceql.QuantileOverTime || f == traceql.HistogramOverTime; wide != (trace.KindOf(err) == trace.TooLarge) {
+			t.Errorf("%s of values far apart in each of 1000 steps: %v", f, err)
+		}
+		err = nil
+	}
+}

@@ -40,10 +40,10 @@ func (o *object) count(k string, v uint64) {
 	}
 }
 
-func (o *object) long(k string, v int64) {
+func (o *object) long(k string, v uint64) {
 	if v != 0 {
 		o.key(k)
-		o.b = append(strconv.AppendInt(append(o.b, '"'), v, 10), '"')
+		o.b = append(strconv.AppendUint(append(o.b, '"'), v, 10), '"')
 	}
 }
 
@@ -94,7 +94,7 @@ func AppendTraceJSON(b []byte, spans []trace.Span, bytes int64, partial string) 
 	o.b = append(otlp.AppendMappedJSON(o.b, spans), '}')
 	o.key("metrics")
 	m := open(o.b)
-	m.long("inspectedBytes", bytes)
+	m.long("inspectedBytes", uint64(bytes))
 	o.b = m.close()
 	o.partial(partial)
 	return o.close()
@@ -114,7 +114,7 @@ func (t *Trace) json(b []byte) []byte {
 	o.text("traceID", t.ID.String())
 	o.text("rootServiceName", t.RootService)
 	o.text("rootTraceName", t.RootName)
-	o.long("startTimeUnixNano", int64(t.Start))
+	o.long("startTimeUnixNano", t.Start)
 	o.count("durationMs", uint64(ms(t.Duration)))
 	if len(t.Sets) > 0 {
 		o.key("spanSet")
@@ -151,8 +151,8 @@ func (s *Span) json(b []byte) []byte {
 	o := open(b)
 	o.text("spanID", s.ID.String())
 	o.text("name", s.Name)
-	o.long("startTimeUnixNano", int64(s.Start))
-	o.long("durationNanos", int64(s.Duration))
+	o.long("startTimeUnixNano", s.Start)
+	o.long("durationNanos", s.Duration)
 	o.attrs("attributes", s.Attrs)
 	return o.close()
 }
@@ -160,7 +160,7 @@ func (s *Span) json(b []byte) []byte {
 func (m *Metrics) json(b []byte) []byte {
 	o := open(b)
 	o.count("inspectedTraces", uint64(m.Traces))
-	o.long("inspectedBytes", m.Bytes)
+	o.long("inspectedBytes", uint64(m.Bytes))
 	o.count("totalBlocks", uint64(m.Blocks))
 	o.count("completedJobs", uint64(m.Jobs))
 	o.count("totalJobs", uint64(m.JobsOfWhat))
@@ -230,7 +230,7 @@ func (s *Series) json(b []byte) []byte {
 	o.attrs("labels", s.Labels)
 	o.list("samples", len(s.Samples), func(b []byte, i int) []byte {
 		one := open(b)
-		one.long("timestampMs", s.Samples[i].Time)
+		one.long("timestampMs", uint64(s.Samples[i].Time))
 		one.double("value", s.Samples[i].Value)
 		return one.close()
 	})
@@ -240,7 +240,7 @@ func (s *Series) json(b []byte) []byte {
 			one := open(b)
 			one.attrs("labels", e.Labels)
 			one.double("value", e.Value)
-			one.long("timestampMs", e.Time)
+			one.long("timestampMs", uint64(e.Time))
 			return one.close()
 		})
 	}

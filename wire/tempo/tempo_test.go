@@ -38,7 +38,7 @@ func search() *Search {
 	return &Search{
 		Traces: []Trace{
 			{trace.ID{1, 15: 2}, "cart", "GET /", 1763885409000000123, 1_420_000_000, sets, []Service{{"cart", 3, 1}, {"a \"b\"", 1, 0}}},
-			{ID: trace.ID{2}, Duration: math.MaxUint64},
+			{ID: trace.ID{2}, Start: math.MaxUint64, Duration: math.MaxUint64, Sets: []SpanSet{{Spans: []Span{{Start: math.MaxUint64, Duration: math.MaxUint64}}}}},
 		},
 		Metrics: Metrics{Traces: 2, Bytes: 1 << 40, Blocks: 3, Jobs: 1, JobsOfWhat: 4},
 	}
