@@ -9,7 +9,7 @@ import (
 
 // foundRow is a span that a query with spans() found.
 type foundRow struct {
-	TraceID string `json:"traceId"`
+	TraceID string `json:"traceId" form:"trace"`
 	foundSpan
 }
 
