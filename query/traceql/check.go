@@ -1,9 +1,7 @@
 package traceql
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -217,6 +215,11 @@ func (c *checker) condition(e Expr) (Expr, *Error) {
 	if err != nil {
 		return e, err
 	}
+	return asCondition(e)
+}
+
+// asCondition makes a boolean of an expression that was checked.
+func asCondition(e Expr) (Expr, *Error) {
 	switch t := e.Type(); t {
 	case TypeBool:
 		return e, nil
@@ -272,7 +275,13 @@ func notConstant(x Expr) *Error {
 func (c *checker) unary(e *Unary) (Expr, *Error) {
 	var err *Error
 	if e.Op == OpNot {
-		if e.X, err = c.condition(e.X); err != nil {
+		if e.X, err = c.expr(e.X); err != nil {
+			return e, err
+		}
+		if t := e.X.Type(); t != TypeBool && t != TypeAny {
+			return e, errorAt(e.At, `"!" is for conditions, and binds more than a comparison: did you mean !(%s …)?`, show(e.X))
+		}
+		if e.X, err = asCondition(e.X); err != nil {
 			return e, err
 		}
 		if x, ok := e.X.(*Const); ok {
@@ -401,29 +410,4 @@ func comparison(e *Binary) *Error {
 		}
 	}
 	return nil
-}
-
-// meant says how a comparison of types that do not fit is written.
-func meant(e *Binary) string {
-	if x, ok := e.X.(*Unary); ok && x.Op == OpNot {
-		return fmt.Sprintf(`; "!" binds more than "%s", which needs parentheses after it`, e.Op)
-	}
-	y, ok := e.Y.(*Const)
-	if !ok {
-		return ""
-	}
-	switch t := e.X.Type(); {
-	case t == TypeStatus:
-		return "; a status is " + strings.Join(statusNames, ", ") + ", without quotes"
-	case t == TypeKind:
-		return "; a kind is " + strings.Join(kindNames, ", ") + ", without quotes"
-	case t.Numeric() && y.Kind == TypeString:
-		var n Const
-		if parseNumber(&n, token{kind: tNumber, text: y.Value.Str()}, false) == nil {
-			return "; write " + shorten(y.Value.Str()) + " without quotes"
-		}
-	case t == TypeString:
-		return "; texts stand in quotes"
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package traceql
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -38,7 +37,11 @@ func (p *parser) expr(level int) Expr {
 			next = op.prec
 		}
 		p.enterRight(next == op.prec)
+		if p.compared = nil; op.op.Comparison() {
+			p.compared = x
+		}
 		y := p.expr(next)
+		p.compared = nil
 		p.leaveRight(next == op.prec)
 		x = &Binary{At: t.pos, Op: op.op, X: x, Y: y}
 	}
@@ -76,6 +79,9 @@ func (p *parser) primary() Expr {
 		defer p.leave()
 		p.advance()
 		x := p.expr(precOr)
+		if p.tok.is(",") {
+			p.fail(errorAt(p.tok.pos, `expected an operator or ")", found ","; a list stands in brackets, as in ["a", "b"]`))
+		}
 		if !p.accept(")") {
 			p.failExpected(`an operator or ")"`)
 		}
@@ -94,23 +100,16 @@ func (p *parser) primary() Expr {
 	switch {
 	case t.is("["):
 		p.fail(errorAt(t.pos, "a list stands to the right of =, !=, =~ or !~"))
-	case t.kind == tIdent && slices.Contains(append(metricsFuncs[:], stageWords...), t.text):
+	case t.is("{"):
+		p.fail(errorAt(t.pos, `expected a field or a value, found "{"; in braces, conditions are grouped by parentheses`))
+	case t.kind == tIdent && t.text != "not" && slices.Contains(append(metricsFuncs[:], stageWords...), t.text):
 		p.fail(errorAt(t.pos, `expected a field or a value, found %s; it stands outside of the braces, after "|"`, t))
 	case t.kind == tIdent:
-		p.fail(errorAt(t.pos, "expected a field or a value, found %s%s", t, unknownWord(t.text, exprWords())))
+		p.fail(errorAt(t.pos, "expected a field or a value, found %s%s", t, p.unknownWord(t.text, exprWords())))
 	default:
 		p.failExpected("a field or a value")
 	}
 	return &Const{}
-}
-
-// unknownWord says what somebody meant who wrote a word that is none in this place.
-func unknownWord(word string, known []string) string {
-	if hint := didYouMean(word, known); hint != "" {
-		return hint
-	}
-	word = shorten(word)
-	return fmt.Sprintf("; attributes are written span.%s, resource.%s or .%s, and texts in quotes", word, word, word)
 }
 
 // statusNames and kindNames are the values of status and kind, by their numbers.

@@ -231,24 +231,13 @@ func (l *lexer) scoped(word string, start int) (token, *Error) {
 		if err != nil {
 			return t, err
 		}
-		return token{}, errorAt(start, "%s has no scope; did you mean %s?", shorten(t.field.Key), shorten(withScope(t.field.Key)))
+		if guess := withScope(t.field.Key); guess != "" {
+			return token{}, errorAt(start, "%s has no scope; did you mean %s?", shorten(t.field.Key), shorten(guess))
+		}
+		return token{}, errorAt(start, "%s is no field; texts, and regular expressions, stand in quotes", shorten(t.field.Key))
 	}
 	f.Scope = scope
 	return l.attribute(f, start, at)
-}
-
-// withScope guesses the scope that somebody forgot.
-func withScope(key string) string {
-	word, rest, _ := strings.Cut(key, ".")
-	if n := Nearest(word, scopeWords()); n != "" && rest != "" {
-		return n + "." + rest
-	}
-	for _, p := range []string{"service.", "k8s.", "telemetry.", "deployment.", "host.", "process.", "cloud.", "container."} {
-		if strings.HasPrefix(key, p) {
-			return "resource." + key
-		}
-	}
-	return "span." + key
 }
 
 // scopeWords are the words that may stand before a dot.

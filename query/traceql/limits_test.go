@@ -98,3 +98,14 @@ func TestError(t *testing.T) {
 		}
 	}
 }
+
+// TestLastPart: whichever part is one too many, the error is of that.
+func TestLastPart(t *testing.T) {
+	for _, last := range []string{"(rate())", "count()", "({ } | topk(5))", "(by(name))", "({ } | select(name))", "(coalesce())", "({ } | compare({ }))", "(not exists { })", "({ } | spans())"} {
+		for n := MaxNodes/2 - 6; n <= MaxNodes/2+6; n++ {
+			if _, err := Parse(strings.Repeat("count()+", n) + last); err == nil {
+				t.Fatalf("%d times count()+ and %s is a query", n, last)
+			}
+		}
+	}
+}

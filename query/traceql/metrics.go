@@ -14,30 +14,52 @@ const defaultTopN = 10
 
 // metrics reads a function of metrics, which makes series of the stages before it.
 func (p *parser) metrics(s *sequence) {
-	p.node()
 	m := &Metrics{At: p.tok.pos, Func: MetricsFunc(slices.Index(metricsFuncs[:], p.tok.text))}
+	p.node() // after it the token may be another
 	if len(s.stages) == 0 {
 		p.fail(errorAt(m.At, "%s() comes after a set of spans, as in { } | %s()", m.Func, m.Func))
 		return
 	}
 	m.Pipeline = &Pipeline{At: s.at, Stages: s.stages}
 	p.advance()
-	p.expect("(")
+	p.open(m.Func.String(), exampleOf(m.Func))
 	switch m.Func {
 	case Rate, CountOverTime:
+		if p.err == nil && !p.tok.is(")") {
+			p.failExpected(fmt.Sprintf(`")", since %s() takes nothing: the step is a parameter of the request`, m.Func))
+		}
 	case Compare:
 		m.Compare = p.comparison()
 	default:
+		if p.err == nil && p.tok.kind != tField && p.tok.kind != tIdent {
+			p.failExpected("a field, as in " + exampleOf(m.Func))
+		}
 		m.Of = p.fieldRef()
 	}
 	if m.Func == QuantileOverTime {
 		p.quantiles(m)
 	}
 	p.expect(")")
-	if m.Func != Compare && p.accept("by") {
-		m.By = p.fields()
+	if m.Func == Compare && p.tok.is("by") {
+		p.fail(errorAt(p.tok.pos, "compare() has no by: it compares by all attributes there are"))
+	}
+	if p.accept("by") {
+		m.By = p.fields("by", "rate() by (resource.service.name)")
 	}
 	s.series = m
+}
+
+// exampleOf returns a call of a function.
+func exampleOf(f MetricsFunc) string {
+	switch f {
+	case Rate, CountOverTime:
+		return f.String() + "()"
+	case QuantileOverTime:
+		return "quantile_over_time(duration, 0.99)"
+	case Compare:
+		return "compare({ status = error })"
+	}
+	return f.String() + "(duration)"
 }
 
 // quantiles reads what comes after the field: , number …
@@ -53,7 +75,11 @@ func (p *parser) quantiles(m *Metrics) {
 			v = float64(q.Value.Int())
 		}
 		if p.err == nil && (q.Kind == TypeDuration || !(v >= 0 && v <= 1)) {
-			p.fail(errorAt(t.pos, "expected a quantile from 0 to 1, found %s", q))
+			hint := ""
+			if q.Kind != TypeDuration && v >= 10 && v <= 100 {
+				hint = fmt.Sprintf("; did you mean %g?", v/100)
+			}
+			p.fail(errorAt(t.pos, "expected a quantile from 0 to 1, found %s%s", q, hint))
 		}
 		m.Quantiles = append(m.Quantiles, v)
 	}
@@ -96,7 +122,7 @@ func (p *parser) top(s *sequence) {
 		p.fail(errorAt(t.At, "nothing comes after compare()"))
 	}
 	p.advance()
-	p.expect("(")
+	p.open(choose(t.Bottom, "bottomk", "topk"), choose(t.Bottom, "bottomk(5)", "topk(5)"))
 	t.N = int(p.count(10_000))
 	p.expect(")")
 	s.series = t
@@ -152,7 +178,7 @@ func Hints() []string {
 // hints reads: with (name = value, …).
 func (p *parser) hints(q *Query) {
 	p.advance()
-	p.expect("(")
+	p.open("with", "with (sample=true)")
 	for p.err == nil {
 		p.node()
 		h := Hint{At: p.tok.pos, Name: p.tok.text}

@@ -1,6 +1,7 @@
 package traceql
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/clewtrace/clew/trace"
@@ -62,7 +63,9 @@ type parser struct {
 	depth int
 	order *Order
 	spans *token // of spans()
-	err   *Error // the first one
+
+	compared Expr   // what stands to the left of the comparison that is being read
+	err      *Error // the first one
 }
 
 func newParser(text string) *parser {
@@ -87,21 +90,6 @@ func (p *parser) fail(err *Error) {
 
 func (p *parser) failExpected(what string) {
 	p.fail(errorAt(p.tok.pos, "expected %s, found %s%s", what, p.tok, p.hint()))
-}
-
-// hint says what somebody meant who wrote the next token as another language has it.
-func (p *parser) hint() string {
-	switch {
-	case p.tok.is("and"), p.tok.is("AND"):
-		return "; did you mean &&?"
-	case p.tok.is("or"), p.tok.is("OR"):
-		return "; did you mean ||?"
-	case p.tok.is("=") && p.tok.pos == p.prev:
-		return `; equality is written with one "="`
-	case p.tok.is("with"):
-		return "; hints stand at the end of the query"
-	}
-	return ""
 }
 
 func (p *parser) advance() {
@@ -163,7 +151,7 @@ func (p *parser) query() *Query {
 	case p.tok.kind != tEOF && len(q.Hints) > 0:
 		p.failExpected("the end of the query after its hints")
 	case p.tok.kind != tEOF:
-		p.failExpected(s.wanted())
+		p.fail(errorAt(p.tok.pos, "expected %s, found %s%s", s.wanted(), p.tok, p.afterwards(&s)))
 	case s.scalar != nil:
 		p.failExpected("a comparison, as in count() > 2")
 	case s.series != nil && p.order != nil:
@@ -229,7 +217,7 @@ func (p *parser) stage(s *sequence, outermost bool) {
 	case word == "topk", word == "bottomk":
 		p.top(s)
 	case s.series != nil:
-		p.failExpected("topk or bottomk, which are all that may come after metrics")
+		p.fail(errorAt(p.tok.pos, "expected topk or bottomk, which are all that may come after metrics, found %s%s", p.tok, didYouMean(word, []string{"topk", "bottomk"})))
 	case slices.Contains(metricsFuncs[:], word):
 		p.metrics(s)
 	case word == "by":
@@ -280,7 +268,7 @@ func (p *parser) groupBy() *GroupBy {
 	p.node()
 	g := &GroupBy{At: p.tok.pos}
 	p.advance()
-	p.expect("(")
+	p.open("by", "by(resource.service.name)")
 	g.By = p.expr(precOr)
 	p.expect(")")
 	return g
@@ -291,13 +279,13 @@ func (p *parser) selection() *Select {
 	p.node()
 	s := &Select{At: p.tok.pos}
 	p.advance()
-	s.Fields = p.fields()
+	s.Fields = p.fields("select", "select(name, span.http.route)")
 	return s
 }
 
-// fields reads: (field, …).
-func (p *parser) fields() []*FieldRef {
-	p.expect("(")
+// fields reads: (field, …), after a word.
+func (p *parser) fields(word, example string) []*FieldRef {
+	p.open(word, example)
 	var refs []*FieldRef
 	for p.err == nil {
 		refs = append(refs, p.fieldRef())
@@ -322,7 +310,7 @@ func (p *parser) fieldRef() *FieldRef {
 			p.advance()
 			return &FieldRef{At: t.pos, Field: Field{Scope: ScopeIntrinsic, Intrinsic: i}, Short: true}
 		}
-		p.fail(errorAt(t.pos, "expected a field, found %s%s", t, unknownWord(t.text, shortNames())))
+		p.fail(errorAt(t.pos, "expected a field, found %s%s", t, p.unknownWord(t.text, shortNames())))
 	}
 	p.failExpected("a field, as in resource.service.name or duration")
 	return &FieldRef{}
@@ -338,7 +326,7 @@ func (p *parser) findSpans(outermost bool) {
 		p.fail(errorAt(t.pos, "spans() is given twice"))
 	}
 	p.advance()
-	p.expect("(")
+	p.open("spans", "spans()")
 	if p.err == nil && !p.tok.is(")") {
 		p.failExpected(`")": fields to show are named by select(…)`)
 	}
@@ -366,8 +354,8 @@ func (p *parser) orderBy(outermost bool) {
 	default:
 		p.fail(errorAt(t.pos, "expected startTime, duration or trace:duration, found %s%s", t, didYouMean(t.text, orderKeys[:])))
 	}
-	if o.Asc = p.accept("asc"); !o.Asc {
-		p.accept("desc")
+	if o.Asc = p.accept("asc"); !o.Asc && !p.accept("desc") && p.tok.kind == tIdent && !p.tok.is("with") {
+		p.failExpected("asc or desc")
 	}
 	p.order = o
 }
@@ -377,10 +365,10 @@ var aggregateNames = []string{"count", "min", "max", "avg", "sum"}
 
 // aggregate reads: count(), or min(expr) and its like.
 func (p *parser) aggregate() Scalar {
-	p.node()
 	a := &Aggregate{At: p.tok.pos, Func: AggregateFunc(slices.Index(aggregateNames, p.tok.text))}
+	p.node()
 	p.advance()
-	p.expect("(")
+	p.open(a.Func.String(), choose(a.Func == Count, "count() > 2", a.Func.String()+"(duration) > 1s"))
 	if a.Func != Count {
 		a.Of = p.expr(precOr)
 	} else if !p.tok.is(")") {
@@ -413,6 +401,9 @@ func (p *parser) number() *Const {
 // count reads an integer from 1 to a bound.
 func (p *parser) count(most int64) int64 {
 	t := p.tok
+	if t.kind != tNumber && !t.is("-") {
+		p.failExpected(fmt.Sprintf("an integer from 1 to %d", most))
+	}
 	c := p.number()
 	if p.err == nil && (c.Kind != TypeInt || c.Value.Int() < 1 || c.Value.Int() > most) {
 		p.fail(errorAt(t.pos, "expected an integer from 1 to %d, found %s", most, c))

@@ -101,6 +101,9 @@ func (p *parser) item(level int) item {
 		if prec == precPow {
 			next = prec
 		}
+		if x.set == nil && !p.startsNumber() {
+			p.failExpected("a number, as in count() > 2")
+		}
 		p.enterRight(next == prec)
 		y := p.item(next)
 		p.leaveRight(next == prec)
@@ -114,6 +117,11 @@ func (p *parser) item(level int) item {
 		}
 	}
 	return x
+}
+
+// startsNumber reports whether the next token may begin a number, an aggregate, or a pipeline that ends in one.
+func (p *parser) startsNumber() bool {
+	return p.tok.kind != tEOF && p.tok.kind != tString && p.tok.kind != tField
 }
 
 // enterRight counts the right operand of an operator that is read from the right: it is inside the one before.
@@ -247,23 +255,10 @@ func (p *parser) operand() item {
 		it.scalar = p.aggregate()
 	case t.kind == tNumber, t.is("-"), t.is("minInt"), t.is("maxInt"):
 		it.scalar = p.number()
-	case t.kind == tIdent:
-		p.fail(errorAt(t.pos, "expected a stage of a query, found %s%s", t, unknownStage(t.text)))
 	default:
-		p.failExpected("a filter, as in { status = error }")
+		p.noStage()
 	}
 	return it
-}
-
-// unknownStage says what somebody meant who wrote a word that begins no stage.
-func unknownStage(word string) string {
-	if i, short := intrinsicNamed(word); short && i != NoIntrinsic {
-		return "; conditions stand in braces, as in { " + word + " … }"
-	}
-	if hint := didYouMean(word, append(slices.Clone(stageWords), metricsFuncs[:]...)); hint != "" {
-		return hint
-	}
-	return "; there are filters in braces, comparisons as in count() > 2, by, coalesce, select, order by, and functions of metrics, as in rate()"
 }
 
 // filter reads: { [expr] }.
@@ -276,7 +271,7 @@ func (p *parser) filter() *Filter {
 	}
 	f.Cond = p.expr(precOr)
 	if !p.accept("}") {
-		p.failExpected(`an operator or "}"`)
+		p.unclosed()
 	}
 	return f
 }
@@ -286,6 +281,9 @@ func (p *parser) absent() Spanset {
 	p.node()
 	a := &Absent{At: p.tok.pos}
 	p.advance()
+	if !p.tok.is("exists") {
+		p.fail(errorAt(p.tok.pos, `expected "exists" after not, as in not exists { status = error }, found %s`, p.tok))
+	}
 	p.expect("exists")
 	if p.err == nil && !p.tok.is("{") && !p.tok.is("(") {
 		p.failExpected(`"{" or "(" after not exists`)
