@@ -2,6 +2,9 @@ package spool
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -27,11 +30,7 @@ func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport
 	if err := t.each(ctx, len(t.groups), read); err != nil {
 		return err
 	}
-	ids := make([]trace.ID, 0, len(t.whole))
-	for id := range t.whole {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b trace.ID) int { return slices.Compare(a[:], b[:]) })
+	ids := slices.SortedFunc(maps.Keys(t.whole), func(a, b trace.ID) int { return slices.Compare(a[:], b[:]) })
 	return t.each(ctx, len(ids), func(ctx context.Context, w *tableWorker, i int) error { return t.trace(ctx, w, ids[i]) })
 }
 
@@ -118,7 +117,12 @@ func (t *tables) each(ctx context.Context, n int, fn func(ctx context.Context, w
 		return nil
 	})
 	for number := range min(t.visitor.Workers(), n) {
-		work.Go(func() error {
+		work.Go(func() (err error) {
+			defer func() { // nobody else would: it would be the end of the process
+				if p := recover(); p != nil {
+					err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				}
+			}()
 			z := t.spool.codecs.Get().(*codec)
 			defer t.spool.codecs.Put(z)
 			w := &tableWorker{number, newReader(z, t.spool.headers)}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -227,6 +228,26 @@ func TestTablesEnd(t *testing.T) {
 		t.Errorf("%v; want %v", err, context.Canceled)
 	}
 }
+
+// TestTablesPanic: a visitor that panics costs its question, and not the process.
+func TestTablesPanic(t *testing.T) {
+	s := open(t, testConfig(t))
+	appendSpans(t, s, newMaker(23).trace(6))
+	for _, cut := range []bool{false, true} {
+		if cut {
+			s.cutNow(t)
+		}
+		var rep trace.ScanReport
+		if err := s.Tables(t.Context(), trace.Scan{}, &rep, panicking{}); err == nil || !strings.Contains(err.Error(), "a fault") || trace.KindOf(err) != trace.Internal {
+			t.Errorf("cut %v: %v", cut, err)
+		}
+	}
+}
+
+type panicking struct{ failing }
+
+func (panicking) Trace(int, *trace.Trace) error { panic("a fault") }
+func (panicking) Table(int, *trace.Table) error { panic("a fault") }
 
 type failing struct{ err error }
 
