@@ -114,6 +114,36 @@ func TestFrequentValues(t *testing.T) {
 	}
 }
 
+// TestNumbersRepeat counts a column of more different numbers than are kept, again and again: each time those that most rows have, the same bytes.
+func TestNumbersRepeat(t *testing.T) {
+	for _, different := range []int{200, 400} {
+		var rows []uint64
+		for i := range different {
+			for range 1 + i%20 {
+				rows = append(rows, uint64(i))
+			}
+		}
+		var first []byte
+		for range 20 {
+			c := New()
+			c.Next()
+			var counter Counter
+			counter.Numbers(c.Key("cart", span("items"), uint64(len(rows))), trace.TypeInt, rows, uint64(len(rows)))
+			raw := c.Append(nil)
+			if first == nil {
+				first = raw
+			}
+			if !slices.Equal(first, raw) {
+				t.Fatalf("%d numbers: not the same bytes each time", different)
+			}
+		}
+		values := answer(t, trace.AttrQuery{Key: "items"}, first).Keys[0].Values
+		if len(values) < maxSamples || values[0].Spans != 20 || values[maxSamples-1].Spans != 20 {
+			t.Errorf("%d numbers: %v; want the most frequent first", different, values)
+		}
+	}
+}
+
 // TestSketch counts up to a million values.
 func TestSketch(t *testing.T) {
 	for n := 1; n <= 1_000_000; n *= 10 {

@@ -1,8 +1,11 @@
 package census
 
 import (
+	"cmp"
 	"encoding/binary"
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -16,6 +19,7 @@ type Counter struct {
 	ends   []int
 	counts []uint64
 	nums   map[uint64]uint64
+	order  []uint64 // of nums' keys
 	rows   []uint64
 	span   trace.Span
 }
@@ -136,8 +140,10 @@ func (c *Counter) Numbers(k *Key, typ trace.ValueType, rows []uint64, n uint64) 
 	if len(c.nums) == maxNumbers {
 		room = maxSamples // such as durations: that many new values from each column would be sorted out again and again
 	}
-	for v, n := range c.nums {
-		if room--; room >= 0 || n > uint64(len(rows)/maxValues) {
+	c.order = slices.AppendSeq(c.order[:0], maps.Keys(c.nums))
+	slices.SortFunc(c.order, func(a, b uint64) int { return cmp.Or(cmp.Compare(c.nums[b], c.nums[a]), cmp.Compare(a, b)) })
+	for i, v := range c.order {
+		if n := c.nums[v]; i < room || n > uint64(len(rows)/maxValues) {
 			k.number(typ, v, n)
 			continue
 		}
