@@ -232,18 +232,37 @@ func (g *Gate) write(w http.ResponseWriter, r *http.Request, a Answer) {
 		h.Set(k, v)
 	}
 	status := max(a.Status, http.StatusOK)
-	if len(body) < gzipMin || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if len(body) >= gzipMin {
+		h.Add("Vary", "Accept-Encoding")
+	}
+	if len(body) < gzipMin || !acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(status)
 		_, _ = w.Write(body) // the client may be gone
 		return
 	}
 	h.Set("Content-Encoding", "gzip")
-	h.Add("Vary", "Accept-Encoding")
 	w.WriteHeader(status)
 	z := g.gzips.Get().(*gzip.Writer)
 	defer g.gzips.Put(z)
 	z.Reset(w)
 	_, _ = z.Write(body)
 	_ = z.Close()
+}
+
+// acceptsGzip reports whether an Accept-Encoding header names gzip, or all encodings, and does not refuse it with q=0.
+func acceptsGzip(header string) bool {
+	any := false
+	for part := range strings.SplitSeq(strings.ToLower(header), ",") {
+		name, weight, _ := strings.Cut(part, ";")
+		q, weighed := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+		wanted := !weighed || strings.Trim(q, "0.") != ""
+		switch strings.TrimSpace(name) {
+		case "gzip":
+			return wanted
+		case "*":
+			any = wanted
+		}
+	}
+	return any
 }

@@ -119,7 +119,9 @@ func TestKinds(t *testing.T) {
 func TestGzip(t *testing.T) {
 	g, _ := gate(1)
 	large := strings.Repeat("a<b", 1000)
-	for accept, want := range map[string]string{"gzip, deflate": "gzip", "": ""} {
+	for accept, want := range map[string]string{
+		"gzip, deflate": "gzip", "br;q=1.0, GZIP;q=0.5": "gzip", "*": "gzip", "": "", "identity": "", "gzip;q=0": "", "gzip; q=0.000, *": "", "*;q=0": "", "notgzip": "",
+	} {
 		for _, value := range []string{large, "small"} {
 			w := httptest.NewRecorder()
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -130,6 +132,9 @@ func TestGzip(t *testing.T) {
 			body := io.Reader(w.Body)
 			if value == "small" {
 				want = ""
+			}
+			if vary := w.Header().Get("Vary"); (vary == "Accept-Encoding") != (value == large) {
+				t.Errorf("accepts %q, %d bytes: Vary is %q", accept, len(value), vary)
 			}
 			if w.Header().Get("Content-Encoding") != want || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("X-A") != "b" {
 				t.Fatalf("accepts %q, %d bytes: %v", accept, len(value), w.Header())

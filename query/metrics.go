@@ -250,9 +250,14 @@ func (l *leaf) add(a eval.At, weight func(*trace.Span) float64) error {
 func (m *metrics) answer() *SeriesAnswer {
 	a := &SeriesAnswer{Report: m.report}
 	for _, r := range m.rows(m.Query.Metrics).Rows {
-		s := Series{Labels: r.Labels, Exemplars: r.Exemplars}
+		s := Series{Labels: r.Labels}
+		for _, x := range r.Exemplars {
+			if x.Value-x.Value == 0 { // a number, and not beyond all numbers
+				s.Exemplars = append(s.Exemplars, x)
+			}
+		}
 		for i, v := range r.Values {
-			if v-v == 0 { // a number, and not beyond all numbers
+			if v-v == 0 {
 				s.Samples = append(s.Samples, Sample{m.grid.Time(i), v})
 			}
 		}

@@ -49,16 +49,19 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 	if err != nil {
 		return nil, err
 	}
-	if err := s.run(ctx); err != nil {
+	err = s.run(ctx)
+	if err != nil {
 		if !r.AllowPartial || !outOfBudget(err) {
 			return nil, asked(err)
 		}
-		s.report.Incomplete = asked(err).Error()
+		s.report.Incomplete = trace.ErrorOf(asked(err)).Msg
 	}
 	a := &SpansAnswer{Columns: s.plan.fields, Report: s.report}
 	if len(s.found) > r.Limit {
 		s.found = s.found[:r.Limit]
-		a.Cursor = formatSpanPlace(s.found[r.Limit-1].at, s.sum)
+		if err == nil { // else a page that goes on from here would not have what was not looked at
+			a.Cursor = formatSpanPlace(s.found[r.Limit-1].at, s.sum)
+		}
 	}
 	for i := range s.found {
 		a.Spans = append(a.Spans, s.found[i].SpanRow)
@@ -217,12 +220,16 @@ func (s *spanSearch) add(c *eval.Context, spans []int32, window trace.Range) {
 	if s.order.Key == traceql.ByTraceDuration {
 		first, last = c.Bounds()
 	}
+	twins := twins(c.Trace.Spans)
 	for _, i := range spans {
 		a := c.At(int(i))
 		if !window.Contains(a.Span.Start) {
 			continue
 		}
-		at := spanPlace{start: a.Span.Start, trace: a.Span.TraceID, span: a.Span.ID, twin: twin(c.Trace.Spans, int(i))}
+		at := spanPlace{start: a.Span.Start, trace: a.Span.TraceID, span: a.Span.ID}
+		if twins != nil {
+			at.twin = twins[i]
+		}
 		switch s.order.Key {
 		case traceql.ByDuration:
 			at.key = uint64(a.Span.Duration())
@@ -251,17 +258,29 @@ func (s *spanSearch) place(a eval.At, at spanPlace) {
 	s.found = slices.Insert(s.found, i, row)
 }
 
-// twin counts the spans before span i, in the order of trace.CompareSpans, that share its start and ID, as client and server do in Zipkin.
-func twin(spans []trace.Span, i int) (n uint16) {
-	for k := range spans {
-		if spans[k].ID != spans[i].ID || spans[k].Start != spans[i].Start || k == i {
-			continue
-		}
-		if c := trace.CompareSpans(&spans[k], &spans[i]); c < 0 || c == 0 && k < i {
-			n++
+// twins returns, for each span, how many come before it, in the order of trace.CompareSpans, that share its start and ID, as client and server do in
+// Zipkin. It is nil if no spans share their ID.
+func twins(spans []trace.Span) []uint16 {
+	seen, shared := make(map[trace.SpanID]struct{}, len(spans)), false
+	for i := range spans {
+		_, known := seen[spans[i].ID]
+		seen[spans[i].ID], shared = struct{}{}, shared || known
+	}
+	if !shared {
+		return nil
+	}
+	order := make([]int, len(spans))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return trace.CompareSpans(&spans[a], &spans[b]) })
+	out := make([]uint16, len(spans))
+	for k := 1; k < len(order); k++ {
+		if s, before := &spans[order[k]], &spans[order[k-1]]; s.ID == before.ID && s.Start == before.Start {
+			out[order[k]] = out[order[k-1]] + 1
 		}
 	}
-	return n
+	return out
 }
 
 // spanPlace is a span's place in the order of an answer.
