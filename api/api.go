@@ -26,6 +26,7 @@ type Gate struct {
 	// Timeout is how long a query may run once it is its turn; 0: as long as it likes. It must be set before the first.
 	Timeout time.Duration
 
+	memory  *trace.Pool // that queries may hold; nil: as much as they like
 	slots   slots
 	wait    time.Duration
 	log     *slog.Logger
@@ -121,8 +122,10 @@ func (g *Gate) Wrap(dialect, call string, refuse Refusal, h Handler) http.Handle
 		begin := time.Now()
 		whose, err := g.slots.of(r.Context())
 		var a Answer
+		r, held := g.open(r)
+		defer held.Close() // the answer is held until it is sent
 		if err == nil {
-			a, err = g.run(r, whose, h)
+			a, err = g.run(r, whose, func(r *http.Request) (Answer, error) { return made(r, h) })
 		}
 		if err != nil {
 			e := g.explain(err, dialect, call)
@@ -160,6 +163,24 @@ func (g *Gate) run(r *http.Request, whose *asking, h Handler) (a Answer, err err
 		r = r.WithContext(ctx)
 	}
 	return h(r)
+}
+
+// made returns a handler's answer as it will be sent. From then on the query holds that alone.
+func made(r *http.Request, h Handler) (Answer, error) {
+	a, err := h(r)
+	if err != nil {
+		return a, err
+	}
+	held := trace.BudgetOf(r.Context())
+	if a.Raw == nil {
+		if a.Raw, err = json.Marshal(a.Value); err != nil {
+			return a, err
+		}
+		if err := held.Take(int64(len(a.Raw))); err != nil {
+			return Answer{}, err
+		}
+	}
+	return a, held.Settle(int64(len(a.Raw)))
 }
 
 type clientKey struct{}

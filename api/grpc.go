@@ -45,6 +45,8 @@ func (g *Gate) GRPC(dialect, call string, c Call) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		whose, err := g.slots.of(r.Context())
+		r, held := g.open(r)
+		defer held.Close()
 		if err == nil {
 			_, err = g.run(r, whose, func(r *http.Request) (Answer, error) {
 				message, err := question(r)

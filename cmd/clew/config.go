@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/process"
+	"github.com/clewtrace/clew/query"
 	"github.com/clewtrace/clew/receive/kafka"
 	"github.com/clewtrace/clew/store/spool"
 )
@@ -28,6 +29,8 @@ type config struct {
 	origins                                                []string
 	prefix                                                 string
 	queries                                                int
+	querySpans                                             int64
+	queryBytes, queryMemory, queryMemoryEach               int64
 	pprof                                                  bool
 	memory                                                 int64
 	stop                                                   time.Duration
@@ -41,7 +44,7 @@ func defaultConfig() *config {
 	return &config{
 		host: "127.0.0.1", otlpGRPC: ":4317", otlpHTTP: ":4318", zipkin: ":9411", scribe: ":9410", page: ":16686", tempo: ":3200", admin: ":14269",
 		jaeger: defaultJaeger(), store: spool.Default(), bodyBytes: 64 << 20, heldBytes: 256 << 20, spanBytes: 16 << 20, timeout: 2 * time.Minute, future: 24 * time.Hour, origins: []string{"loopback"},
-		access: defaultAccess(), prefix: "/", queries: 8, queryTimeout: 2 * time.Minute, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
+		access: defaultAccess(), prefix: "/", queries: 8, querySpans: query.DefaultLimits().Spans, queryBytes: query.DefaultLimits().Bytes, queryTimeout: 2 * time.Minute, tenantHeader: defaultTenantHeader, stop: 30 * time.Second, logLevel: "info", logFormat: "auto",
 		kafka: kafkaConfig{Config: kafka.Default()},
 	}
 }
@@ -92,6 +95,10 @@ func (c *config) settings() settings {
 		{key: "query.prefix", help: "path under which the page is served, behind a proxy", value: &text{&c.prefix}},
 		{key: "query.timeout", help: "how long a query may run, once it is its turn; 0: as long as it likes", value: &duration{&c.queryTimeout}},
 		{key: "query.concurrency", help: "queries that run at once", value: &integer{&c.queries, 1, 1024}},
+		{key: "query.spans", help: "spans that a query may look at; 0: no limit", value: &number{&c.querySpans}},
+		{key: "query.bytes", help: "how much of blocks a query may read, as it lies on the disk; 0: no limit", value: &size{&c.queryBytes}},
+		{key: "query.memory", help: "memory that queries may hold together, about; 0: what process.memory leaves, or 2GiB if that is 0", value: &size{&c.queryMemory}},
+		{key: "query.memory_each", help: "memory that one query may hold of it, about; 0: seven eighths of what is not set aside for small ones", value: &size{&c.queryMemoryEach}},
 		{key: "admin.pprof", help: "serve Go profiles at /debug/pprof on the admin port", value: &boolean{&c.pprof}},
 		{key: "process.memory", help: "soft limit of memory; 0: none", value: &size{&c.memory}},
 		{key: "process.stop_timeout", help: "how long a stop waits for requests under way", value: &duration{&c.stop}},

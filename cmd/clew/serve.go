@@ -84,7 +84,7 @@ func (c *config) validate() error {
 	if !strings.HasPrefix(c.prefix, "/") {
 		return fmt.Errorf("query.prefix: is %q; want a path that begins with /", c.prefix)
 	}
-	return cmp.Or(c.validateJaeger(), c.validateKafka())
+	return cmp.Or(c.validateQueries(), c.validateJaeger(), c.validateKafka())
 }
 
 // listening is the addresses that a server listens on, by the listener's key.
@@ -117,8 +117,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	if err != nil {
 		return err
 	}
-	engine, gate := query.New(store), api.NewGate(c.queries, log, reg)
-	gate.Timeout = c.queryTimeout
+	engine, gate := c.openQueries(store, log, reg)
 	admin.RegisterDelete(adminMux, gate, engine, store)
 	admin.RegisterSnapshots(adminMux, log, func(ctx context.Context) ([]admin.File, error) { return snapshot(ctx, store) })
 	meter, bodies := receive.NewMeter(reg), c.bodies(reg)
@@ -184,13 +183,14 @@ func (c *config) pageHandler(gate *api.Gate, engine *query.Engine, keeper jaeger
 
 func (c *config) limitMemory() {
 	if c.memory > 0 {
-		// The system counts more to a process than Go does: the program, as far as it was read, and what is yet to be given back.
-		rest := int64(32<<20) + c.memory/16
-		debug.SetMemoryLimit(max(c.memory-rest, c.memory/2))
+		debug.SetMemoryLimit(max(c.memory-c.systemMemory(), c.memory/2))
 	}
 }
 
-// keepBytes returns how much memory the traces may take that the page shows, and so much again the answers to Tempo's searches: an eighth of what the process may take.
+// systemMemory is what the system counts to a process of which Go does not know: the program, as far as it was read, and what is yet to be given back.
+func (c *config) systemMemory() int64 { return 32<<20 + c.memory/16 }
+
+// keepBytes returns how much memory the traces may take that the page shows: an eighth of what the process may take.
 func (c *config) keepBytes() int64 {
 	if c.memory > 0 {
 		return c.memory / 8
