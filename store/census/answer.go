@@ -20,8 +20,8 @@ func (c *Census) Answer() *trace.AttrStats {
 		}
 		if c.want.Key != "" {
 			for _, v := range k.list() {
-				if w, err := v.value(); err == nil {
-					s.Values = append(s.Values, trace.ValueStat{Value: w, Cut: v.cut, Spans: *k.values[v]})
+				if w, err := v.decode(); err == nil {
+					s.Values = append(s.Values, trace.ValueStat{Value: w, Cut: v.cut, Spans: v.spans})
 				}
 			}
 			s.All = s.All && len(s.Values) == len(k.values)
@@ -32,7 +32,7 @@ func (c *Census) Answer() *trace.AttrStats {
 	return out
 }
 
-func (v *value) value() (trace.Value, error) {
+func (v *value) decode() (trace.Value, error) {
 	switch {
 	case v.numeric():
 		return trace.DecodeAttr(v.typ, binary.BigEndian.Uint64([]byte(v.raw)), nil)

@@ -119,7 +119,7 @@ func (k *Key) append(b []byte, left *int) []byte {
 			head |= cutFlag
 		}
 		b = appendSized(append(b, head), v.raw)
-		b = binary.AppendUvarint(b, min(*k.values[v], math.MaxInt64))
+		b = binary.AppendUvarint(b, min(v.spans, math.MaxInt64))
 	}
 	return b
 }

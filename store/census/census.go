@@ -230,6 +230,15 @@ func (k *Key) Column(typ trace.ValueType, at func(i int) []byte, counts []uint64
 	}
 }
 
+// Numbers is Column for numbers, as trace.AttrRef.Num has them.
+func (k *Key) Numbers(typ trace.ValueType, values, counts []uint64) {
+	var raw [8]byte
+	k.Column(typ, func(i int) []byte {
+		binary.BigEndian.PutUint64(raw[:], values[i])
+		return raw[:]
+	}, counts)
+}
+
 // Different counts n rows whose values hardly repeat: how many different ones there are, and some of them.
 func (k *Key) Different(typ trace.ValueType, n int, at func(i int) []byte) {
 	for i := range n {
@@ -250,6 +259,12 @@ func (k *Key) Hash(typ trace.ValueType, raw []byte) {
 func (k *Key) atLeast(n uint64) {
 	k.overflow()
 	k.floor = max(k.floor, n)
+}
+
+func (k *Key) hashNumber(typ trace.ValueType, num uint64) {
+	var raw [8]byte
+	binary.BigEndian.PutUint64(raw[:], num)
+	k.Hash(typ, raw[:])
 }
 
 func (k *Key) miss(h uint64) {
@@ -276,20 +291,29 @@ func (k *Key) prune(n int) {
 		return
 	}
 	k.overflow()
-	for _, v := range k.sorted()[n:] {
-		k.of.bytes -= len(v.raw)
-		delete(k.values, v)
+	for _, c := range k.sorted()[n:] {
+		k.of.bytes -= len(c.raw)
+		delete(k.values, c.value)
 	}
 }
 
+// counted is a value and how many spans have it.
+type counted struct {
+	value
+	spans uint64
+}
+
 // sorted returns the values, the most frequent first.
-func (k *Key) sorted() []value {
-	list := make([]value, 0, len(k.values))
-	for v := range k.values {
-		list = append(list, v)
+func (k *Key) sorted() []counted {
+	list := make([]counted, 0, len(k.values))
+	for v, n := range k.values {
+		list = append(list, counted{v, *n})
 	}
-	slices.SortFunc(list, func(a, b value) int {
-		return cmp.Or(cmp.Compare(*k.values[b], *k.values[a]), cmp.Compare(a.raw, b.raw), cmp.Compare(a.typ, b.typ))
+	slices.SortFunc(list, func(a, b counted) int {
+		if a.spans != b.spans {
+			return cmp.Compare(b.spans, a.spans)
+		}
+		return cmp.Or(cmp.Compare(a.raw, b.raw), cmp.Compare(a.typ, b.typ))
 	})
 	return list
 }
@@ -311,7 +335,7 @@ func (k *Key) many() bool {
 }
 
 // list returns the values that are worth writing.
-func (k *Key) list() []value {
+func (k *Key) list() []counted {
 	list := k.sorted()
 	if k.many() {
 		return list[:min(len(list), maxSamples)]

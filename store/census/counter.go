@@ -2,9 +2,7 @@ package census
 
 import (
 	"cmp"
-	"encoding/binary"
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/clewtrace/clew/trace"
@@ -18,8 +16,8 @@ type Counter struct {
 	data   []byte // the different values, one behind the other
 	ends   []int
 	counts []uint64
-	nums   map[uint64]uint64
-	order  []uint64 // of nums' keys
+	nums   numbers
+	order  []int // of nums
 	rows   []uint64
 	span   trace.Span
 }
@@ -123,35 +121,61 @@ func (c *Counter) Numbers(k *Key, typ trace.ValueType, rows []uint64, n uint64) 
 		k.number(typ, rows[0], n)
 		return
 	}
-	if c.nums == nil {
-		c.nums = map[uint64]uint64{}
-	}
-	clear(c.nums)
+	c.nums.reset()
 	for i, weight := range c.Rows(len(rows)) {
-		if n, ok := c.nums[rows[i]]; ok || len(c.nums) < maxNumbers {
-			c.nums[rows[i]] = n + weight
-		} else {
-			var raw [8]byte
-			binary.BigEndian.PutUint64(raw[:], rows[i])
-			k.Hash(typ, raw[:])
+		if !c.nums.add(rows[i], weight) {
+			k.hashNumber(typ, rows[i])
 		}
 	}
 	room := maxValues
-	if len(c.nums) == maxNumbers {
+	if len(c.nums.values) == maxNumbers {
 		room = maxSamples // such as durations: that many new values from each column would be sorted out again and again
 	}
-	c.order = slices.AppendSeq(c.order[:0], maps.Keys(c.nums))
-	slices.SortFunc(c.order, func(a, b uint64) int { return cmp.Or(cmp.Compare(c.nums[b], c.nums[a]), cmp.Compare(a, b)) })
-	for i, v := range c.order {
-		if n := c.nums[v]; i < room || n > uint64(len(rows)/maxValues) {
-			k.number(typ, v, n)
-			continue
-		}
-		var raw [8]byte
-		binary.BigEndian.PutUint64(raw[:], v)
-		k.Hash(typ, raw[:])
+	values, counts := c.nums.values, c.nums.counts
+	c.order = c.order[:0]
+	for i := range values {
+		c.order = append(c.order, i)
 	}
-	c.estimate(k, len(rows), len(c.nums))
+	slices.SortFunc(c.order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(values[a], values[b]))
+	})
+	for at, i := range c.order {
+		if at < room || counts[i] > uint64(len(rows)/maxValues) {
+			k.number(typ, values[i], counts[i])
+		} else {
+			k.hashNumber(typ, values[i])
+		}
+	}
+	c.estimate(k, len(rows), len(c.nums.values))
+}
+
+// numbers counts up to maxNumbers different numbers: in much less time than a map.
+type numbers struct {
+	table  [4 * maxNumbers]uint16 // values' numbers + 1, by hash; 0: free
+	values []uint64
+	counts []uint64
+}
+
+func (s *numbers) reset() {
+	clear(s.table[:])
+	s.values, s.counts = s.values[:0], s.counts[:0]
+}
+
+// add returns false when there is no room for another number.
+func (s *numbers) add(v, n uint64) bool {
+	i := mix(0, v) % uint64(len(s.table))
+	for ; s.table[i] != 0; i = (i + 1) % uint64(len(s.table)) {
+		if k := s.table[i] - 1; s.values[k] == v {
+			s.counts[k] += n
+			return true
+		}
+	}
+	if len(s.values) == maxNumbers {
+		return false
+	}
+	s.values, s.counts = append(s.values, v), append(s.counts, n)
+	s.table[i] = uint16(len(s.values))
+	return true
 }
 
 // estimate says how many different values there are in n rows, when a sample had some.

@@ -63,9 +63,14 @@ func (g *groupWriter) appendShape(z *codec, dst []byte, r *shapeRefs, s *shapeRo
 		attr := func(s *shapeRows) *pack.Column { return &s.attrs[i] }
 		if isNumber(s.keys[i].typ) {
 			v := r.nums(z, attr)
-			g.tally.numbers(&s.shape, i, v)
 			z.body = z.AppendNumbers(z.body, v)
-			z.needles.numbers(s.keys[i], v, z.body[last:])
+			if few, counts, ok := z.Few(v); ok {
+				g.tally.few(&s.shape, i, few, counts)
+				v = few
+			} else {
+				g.tally.numbers(&s.shape, i, v)
+			}
+			z.needles.numbers(s.keys[i], v)
 		} else {
 			c := r.strings(z, attr)
 			g.tally.texts(&s.shape, i, c)

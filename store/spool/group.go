@@ -37,20 +37,22 @@ type groupWriter struct {
 	oldest    uint64         // of the spans' starts
 	newest    uint64
 
-	limit   int // of spans
-	nodes   []node
-	byNode  []int32
-	inOrder []int32
-	stack   []int32
-	key     []byte
-	spare   []shapeRefs
-	dropped int // duplicates
+	limit    int // of spans
+	nodes    []node
+	byNode   []int32
+	inOrder  []int32
+	stack    []int32
+	key      []byte
+	template template // of the trace that is added
+	spare    []shapeRefs
+	dropped  int // duplicates
 }
 
 // source is rows that spans come from, with the numbers that their shapes and resources have here, + 1; 0: not known yet.
 type source struct {
 	rows              *rows
 	shapes, resources []uint32
+	sizes             []uint32 // by shape: bytes of a span, on average
 }
 
 // shapeRefs is a shape's spans: where they are.
@@ -130,6 +132,7 @@ func (g *groupWriter) shape(r *rows, i uint32) (uint32, error) {
 			return 0, err
 		}
 		*n = uint32(g.dict.intern(s)) + 1
+		*number(&g.source(r).sizes, int(i)) = r.shapes[i].size()
 		for len(g.shapes) < len(g.dict.shapes) {
 			g.shapes = append(g.shapes, g.room())
 		}
@@ -282,25 +285,27 @@ const fewSpans = 32
 
 func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 	first := g.nodes[order[0]].position
-	t := template{shapes: make([]uint32, len(order)), parents: make([]uint32, len(order))}
+	t := &g.template
+	t.shapes, t.parents = t.shapes[:0], t.parents[:0]
 	start := ^uint64(0)
 	for _, i := range order {
 		start = min(start, g.nodes[i].at.start)
 	}
 	g.key = g.key[:0]
-	for k, i := range order {
+	for _, i := range order {
 		n := &g.nodes[i]
-		t.shapes[k] = n.shape
+		parent := uint32(0)
 		switch {
 		case n.at.parent.IsZero():
 		case n.parent >= 0 && g.nodes[n.parent].position >= first && g.nodes[n.parent].position < n.position:
-			t.parents[k] = uint32(n.position-g.nodes[n.parent].position) + 1
+			parent = uint32(n.position-g.nodes[n.parent].position) + 1
 		default:
-			t.parents[k] = 1
+			parent = 1
 			g.parents = append(g.parents, n.at.parent)
 		}
+		t.shapes, t.parents = append(t.shapes, n.shape), append(t.parents, parent)
 		g.key = binary.AppendUvarint(g.key, uint64(n.shape))
-		g.key = binary.AppendUvarint(g.key, uint64(t.parents[k]))
+		g.key = binary.AppendUvarint(g.key, uint64(parent))
 		g.addSpan(n, start)
 		if g.oldest == 0 || n.at.start < g.oldest {
 			g.oldest = n.at.start
@@ -311,7 +316,7 @@ func (g *groupWriter) addPart(id trace.ID, order []int32) error {
 	if !ok {
 		k = uint32(len(g.list))
 		g.templates[string(g.key)] = k
-		g.list = append(g.list, t)
+		g.list = append(g.list, template{slices.Clone(t.shapes), slices.Clone(t.parents)})
 	}
 	g.traces = append(g.traces, groupTrace{id, start, k})
 	return nil
@@ -328,16 +333,18 @@ func (g *groupWriter) addSpan(n *node, start uint64) {
 	r.starts = append(r.starts, n.at.start-start)
 	r.rows = append(r.rows, n.at.row)
 	g.spans++
-	size := 40
-	for i := range from.attrs {
-		if c := &from.attrs[i]; c.Form == pack.Each && c.Ends != nil {
-			size += len(c.One(int(n.at.row)))
+	g.bytes += int64(src.sizes[n.at.shape])
+}
+
+// size returns how many bytes a row whose columns are there has on average, about.
+func (s *shapeRows) size() uint32 {
+	n := len(s.rest.Data)
+	for i := range s.attrs {
+		if s.attrs[i].Form == pack.Each {
+			n += len(s.attrs[i].Data)
 		}
 	}
-	if from.rest.Form == pack.Each {
-		size += len(from.rest.One(int(n.at.row)))
-	}
-	g.bytes += int64(size)
+	return uint32(40 + n/max(s.n, 1))
 }
 
 // twice reports whether two of the spans have the same ID.

@@ -63,11 +63,8 @@ func (s *needles) value(key string, v trace.Value) {
 	}
 }
 
-// numbers adds the values of an attribute's column that was encoded as enc, which has each once if they are few.
-func (s *needles) numbers(k attrKey, v []uint64, enc []byte) {
-	if few, ok := pack.Few(enc); ok {
-		v = few
-	}
+// numbers adds the values of an attribute's column.
+func (s *needles) numbers(k attrKey, v []uint64) {
 	key := hashKey(k.key)
 	for _, num := range v {
 		s.Add(hashNumber(key, k.typ, num))

@@ -50,6 +50,13 @@ func (t *tally) numbers(s *shape, j int, v []uint64) {
 	}
 }
 
+// few counts attribute j of a shape: different numbers, and how many rows have each.
+func (t *tally) few(s *shape, j int, values, counts []uint64) {
+	if k := t.Key(s.service, census.ID{Scope: trace.ScopeSpan, Name: s.keys[j].key}, t.n); k != nil {
+		k.Numbers(s.keys[j].typ, values, counts)
+	}
+}
+
 // texts counts attribute j of a shape, in a bytes column.
 func (t *tally) texts(s *shape, j int, c *pack.Column) {
 	typ, k := s.keys[j].typ, t.Key(s.service, census.ID{Scope: trace.ScopeSpan, Name: s.keys[j].key}, t.n)

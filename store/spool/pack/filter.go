@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
+	"slices"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -34,60 +35,84 @@ const (
 
 // A Set gathers hashes for Lines. The zero Set is empty.
 type Set struct {
-	table []uint64 // open; 0: free
-	n     int
+	all     []uint64 // as they came, also twice
+	compact int      // once there are so many, they are looked through for those that are there twice
+	apart   []uint64 // scratch
+	table   []uint64 // scratch; 0: free
 }
 
 // Reset makes the set empty; it keeps its memory.
-func (s *Set) Reset() {
-	clear(s.table)
-	s.n = 0
-}
+func (s *Set) Reset() { s.all, s.compact = s.all[:0], setCompact }
+
+// setCompact bounds what a set takes beside its hashes: 8 MiB.
+const setCompact = 1 << 20
 
 // Add adds a hash.
 func (s *Set) Add(h uint64) {
-	if 2*s.n >= len(s.table) {
-		old := s.table
-		s.table, s.n = make([]uint64, max(1024, 2*len(old))), 0
-		for _, h := range old {
-			if h != 0 {
-				s.Add(h)
+	if s.all = append(s.all, max(h, 1)); len(s.all) >= max(s.compact, setCompact) {
+		s.once()
+		s.compact = 2*len(s.all) + setCompact
+	}
+}
+
+// once leaves each hash once. They are put into heaps by their first bits, so that the table of a heap stays in the nearest cache.
+func (s *Set) once() {
+	const heapBits = 8
+	var ends [1<<heapBits + 1]int
+	for _, h := range s.all {
+		ends[h>>(64-heapBits)+1]++
+	}
+	for i := range 1 << heapBits {
+		ends[i+1] += ends[i]
+	}
+	s.apart = slices.Grow(s.apart[:0], len(s.all))[:len(s.all)]
+	next := ends
+	for _, h := range s.all {
+		i := h >> (64 - heapBits)
+		s.apart[next[i]] = h
+		next[i]++
+	}
+	s.all = s.all[:0]
+	for i := range 1 << heapBits {
+		s.heap(s.apart[ends[i]:ends[i+1]])
+	}
+}
+
+// heap appends the different ones of some hashes that begin with the same bits.
+func (s *Set) heap(hashes []uint64) {
+	size := 1 << bits.Len(uint(2*len(hashes)))
+	s.table = slices.Grow(s.table[:0], size)[:size]
+	clear(s.table)
+next:
+	for _, h := range hashes {
+		i := h & uint64(size-1)
+		for ; s.table[i] != 0; i = (i + 1) & uint64(size-1) {
+			if s.table[i] == h {
+				continue next
 			}
 		}
-	}
-	h = max(h, 1)
-	mask := uint64(len(s.table) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
-		switch s.table[i] {
-		case h:
-			return
-		case 0:
-			s.table[i] = h
-			s.n++
-			return
-		}
+		s.table[i] = h
+		s.all = append(s.all, h)
 	}
 }
 
 // AppendLines appends the filter over the set.
-func (s *Set) AppendLines(dst []byte) []byte { return appendLines(dst, s.table, s.n) }
+func (s *Set) AppendLines(dst []byte) []byte {
+	s.once()
+	return AppendLines(dst, s.all)
+}
 
 // AppendLines appends the filter over hashes, each of which is there once.
-func AppendLines(dst []byte, hashes []uint64) []byte { return appendLines(dst, hashes, len(hashes)) }
-
-// appendLines appends the filter over n hashes, among which there may be zeros.
-func appendLines(dst []byte, hashes []uint64, n int) []byte {
+func AppendLines(dst []byte, hashes []uint64) []byte {
 	lo := len(dst)
-	lines := n*setBits/lineBits + 1
+	lines := len(hashes)*setBits/lineBits + 1
 	dst = append(dst, make([]byte, lines*LineBytes)...)
 	for _, h := range hashes {
-		if h != 0 {
-			line := dst[lo+lineOf(h, lines)*LineBytes:]
-			probeLine(h, func(at int, mask byte) bool {
-				line[at] |= mask
-				return true
-			})
-		}
+		line := dst[lo+lineOf(h, lines)*LineBytes:]
+		probeLine(h, func(at int, mask byte) bool {
+			line[at] |= mask
+			return true
+		})
 	}
 	for at := lo; at < len(dst); at += LineBytes {
 		binary.BigEndian.PutUint32(dst[at+LineBytes-4:], Checksum(dst[at:at+LineBytes-4]))

@@ -33,14 +33,22 @@ const (
 var errBroken = trace.Errorf(trace.Corrupt, "broken column of numbers")
 
 // A Packer encodes columns of numbers, one after the other. The zero Packer is ready.
-type Packer struct{ buf []byte }
+type Packer struct {
+	buf    []byte
+	few    few
+	isFew  bool // few is of the last column
+	looked bool // for that
+}
 
 // Append appends numbers to dst in the shortest of their encodings.
 func (p *Packer) Append(dst []byte, v []uint64) []byte {
+	p.isFew, p.looked = false, false
 	if len(v) == 0 {
 		return append(dst, numConstant, 0)
 	}
 	if constant(v) {
+		p.few.values, p.few.counts = append(p.few.values[:0], v[0]), append(p.few.counts[:0], uint64(len(v)))
+		p.isFew, p.looked = true, true
 		return binary.AppendUvarint(append(dst, numConstant), v[0])
 	}
 	n := len(dst)
@@ -57,16 +65,31 @@ func (p *Packer) Append(dst []byte, v []uint64) []byte {
 		}
 		p.buf = alt
 	}
-	if best < 3*len(v)/8 || varied(v) { // at most 3 bits a value: no dictionary is much better
+	if best < 3*len(v)/8 || !p.look(v) { // at most 3 bits a value: no dictionary is much better
 		return dst
 	}
-	if alt, ok := appendIndexed(p.buf[:0], v); ok {
-		if len(alt) < best {
-			dst = append(dst[:n], alt...)
-		}
-		p.buf = alt
+	p.few.sort()
+	if p.buf = p.few.append(p.buf[:0]); len(p.buf) < best {
+		dst = append(dst[:n], p.buf...)
 	}
 	return dst
+}
+
+// look reports whether few is of a column: once for each.
+func (p *Packer) look(v []uint64) bool {
+	if !p.looked {
+		p.isFew, p.looked = !varied(v) && p.few.of(v), true
+	}
+	return p.isFew
+}
+
+// Few returns the different values of the column that was encoded last, and how many rows have each; false: they are not known, being many.
+// The result is valid until the next column.
+func (p *Packer) Few(v []uint64) (values, counts []uint64, ok bool) {
+	if len(v) == 0 || !p.look(v) {
+		return nil, nil, false
+	}
+	return p.few.values, p.few.counts, true
 }
 
 func constant(v []uint64) bool {
@@ -92,38 +115,15 @@ func varied(v []uint64) bool {
 	return len(slices.Compact(sample[:])) > some*3/4
 }
 
-func appendIndexed(dst []byte, v []uint64) ([]byte, bool) {
-	dict := slices.Clone(v)
-	slices.Sort(dict)
-	dict = slices.Compact(dict)
-	if len(dict) > maxIndexed || 2*len(dict) > len(v) {
-		return dst, false
-	}
-	dst = binary.AppendUvarint(append(dst, numIndexed), uint64(len(dict)))
+// append appends the column as indexes of its values, which are in order.
+func (f *few) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, numIndexed), uint64(len(f.values)))
 	last := uint64(0)
-	for _, d := range dict {
+	for _, d := range f.values {
 		dst = binary.AppendUvarint(dst, d-last)
 		last = d
 	}
-	idx := make([]uint64, len(v))
-	for i, x := range v {
-		k, _ := slices.BinarySearch(dict, x)
-		idx[i] = uint64(k)
-	}
-	return appendPacked(dst, idx), true
-}
-
-// Few returns a column's different values, if its encoding has each of them once.
-func Few(b []byte) (values []uint64, ok bool) {
-	switch b[0] {
-	case numConstant:
-		x, k := binary.Uvarint(b[1:])
-		return []uint64{x}, k > 0
-	case numIndexed:
-		values, _, err := dictionary(b[1:])
-		return values, err == nil
-	}
-	return nil, false
+	return appendPacked(dst, f.index)
 }
 
 // appendPacked appends numbers as differences from the smallest (as signed numbers), without a common divisor, in
