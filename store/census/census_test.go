@@ -246,27 +246,3 @@ func FuzzMerge(f *testing.F) {
 		q.Answer()
 	})
 }
-
-// TestCache holds the bytes that are kept to their bound.
-func TestCache(t *testing.T) {
-	c := NewCache[int](100)
-	reads := 0
-	get := func(k int) string {
-		v, err := c.Get(k, func() (string, error) { reads++; return strings.Repeat("x", 40), nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	for k := range 10 {
-		get(k)
-		get(k)
-	}
-	if reads != 10 || c.bytes > 100 || len(c.raw) != 2 {
-		t.Errorf("%d reads, %d bytes, %d kept", reads, c.bytes, len(c.raw))
-	}
-	c.Forget([]int{9})
-	if get(9); reads != 11 {
-		t.Error("what was forgotten is there")
-	}
-}

@@ -128,7 +128,7 @@ func (b *block) readTo(z *codec, s Section, base int64) ([]byte, error) {
 	if z == nil {
 		raw = make([]byte, s.Length)
 	} else {
-		raw = z.scratch.take(int(s.Length))
+		raw = z.scratch.Take(int(s.Length))
 	}
 	if _, err := b.file.ReadAt(raw, base+s.Offset); err != nil {
 		return nil, fmt.Errorf("read %d bytes at offset %d: %w", s.Length, base+s.Offset, err)
@@ -344,7 +344,7 @@ type blockWriter struct {
 	group   *groupWriter
 	buf     []byte
 	entries []pack.Entry
-	names   operations
+	names   census.Operations
 	census  *census.Census
 	footer  Footer
 	dropped int // exact duplicates
@@ -355,7 +355,7 @@ func createBlock(d *wal.Disk, path string, z *codec) (*blockWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: operations{}, census: census.New()}
+	w := &blockWriter{path: path, disk: d, file: f, z: z, group: newGroupWriter(), names: census.Operations{}, census: census.New()}
 	w.group.tally = &tally{Census: w.census}
 	if err := w.write(wal.FileHeader(blockMagic, blockVersion)); err != nil {
 		w.abort()
@@ -454,7 +454,7 @@ func (w *blockWriter) finish() error {
 	if err := w.write(counts); err != nil {
 		return err
 	}
-	w.footer.Operations = w.names.sorted()
+	w.footer.Operations = w.names.Sorted()
 	foot, err := json.Marshal(&w.footer)
 	if err != nil {
 		return err
@@ -508,26 +508,4 @@ func (w *blockWriter) abort() {
 	}
 	_ = w.disk.Remove(w.path + tmpSuffix)
 	_ = w.disk.Remove(w.path) // where its name could not be made durable
-}
-
-func (o operations) sorted() map[string][]trace.Operation {
-	out := make(map[string][]trace.Operation, len(o))
-	for service, ops := range o {
-		out[service] = sortedOperations(ops)
-	}
-	return out
-}
-
-func sortedOperations(ops map[trace.Operation]struct{}) []trace.Operation {
-	list := make([]trace.Operation, 0, len(ops))
-	for op := range ops {
-		list = append(list, op)
-	}
-	slices.SortFunc(list, func(a, b trace.Operation) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return int(a.Kind) - int(b.Kind)
-	})
-	return list
 }

@@ -262,13 +262,8 @@ func (m *merger) copyWhole(w *blockWriter) error {
 		}
 	}
 	for _, b := range m.from {
-		if m.thinned[b] {
-			continue
-		}
-		for service, ops := range b.footer.Operations {
-			for _, op := range ops {
-				w.names.add(service, op.Name, op.Kind)
-			}
+		if !m.thinned[b] {
+			w.names.AddAll(b.footer.Operations)
 		}
 	}
 	return nil

@@ -203,8 +203,8 @@ func (s *Spool) remove(gone []*block) error {
 	s.replace(func(next *state) {
 		next.blocks = slices.DeleteFunc(slices.Clone(next.blocks), func(b *block) bool { return slices.Contains(gone, b) })
 	})
-	s.headers.forget(gone)
-	s.counts.Forget(gone)
+	s.headers.Forget(func(at groupAt) bool { return slices.Contains(gone, at.block) }) // so that their files can be closed
+	s.counts.Forget(func(b *block) bool { return slices.Contains(gone, b) })
 	var errs []error
 	for _, b := range gone {
 		errs = append(errs, s.removeBlock(b.path))

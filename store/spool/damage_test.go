@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
@@ -135,7 +136,7 @@ func TestEveryFlippedByteOfABlock(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: the whole block is lost: %v", what, err)
 		}
-		r := newReader(z, newHeaderCache())
+		r := newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes))
 		for i, traces := range groups {
 			info := whole.footer.Groups[i]
 			inside := int64(at) >= info.Offset && int64(at) < info.Offset+info.Header.Offset+info.Header.Length
@@ -173,7 +174,7 @@ func TestEveryTornBlock(t *testing.T) {
 			continue
 		}
 		for _, spans := range traces { // the first footer is whole
-			if missing(t, fmt.Sprint(n, " bytes"), wholes(spans), b.trace(spans[0].TraceID, newReader(z, newHeaderCache()), nil)) > 0 {
+			if missing(t, fmt.Sprint(n, " bytes"), wholes(spans), b.trace(spans[0].TraceID, newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes)), nil)) > 0 {
 				t.Fatalf("%d of %d bytes: spans are missing", n, len(raw))
 			}
 		}

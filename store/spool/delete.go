@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
@@ -475,7 +476,7 @@ func (s *Spool) removeBlock(path string) error {
 }
 
 // operations adds those of a group that is copied from a block whose list has those of deleted traces, too.
-func (g *group) operations(names operations) error {
+func (g *group) operations(names census.Operations) error {
 	for i := range g.shapes {
 		s := g.rowsOf(uint32(i))
 		if s.wide && g.shape(uint32(i)) == nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
@@ -61,7 +62,7 @@ func FuzzReadSegment(f *testing.F) {
 
 // readAll reads all that a block has.
 func readAll(b *block, z *codec) {
-	r := newReader(z, newHeaderCache())
+	r := newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes))
 	for i := range b.footer.Groups {
 		b.mayHave(i, []sought{{needles: [][]uint64{{1, 1 << 63}}}})
 		g, err := b.groupHeader(i, z)
@@ -184,7 +185,7 @@ func FuzzStore(f *testing.F) {
 			for _, k := range distinct(fromHead) {
 				want = append(want, fromHead[k])
 			}
-			if got := blk.trace(id, newReader(z, newHeaderCache()), nil); !slices.Equal(wholes(want), wholes(got)) {
+			if got := blk.trace(id, newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes)), nil); !slices.Equal(wholes(want), wholes(got)) {
 				t.Fatalf("a block reads otherwise than a head:\n%+v\n%+v", want, got)
 			}
 		}

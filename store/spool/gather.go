@@ -15,7 +15,7 @@ type codec struct {
 	body, lengths []byte
 	nums          []uint64
 	needles       needles
-	scratch       scratch
+	scratch       pack.Scratch
 }
 
 func newCodec() *codec { return &codec{Codec: pack.NewCodec()} }

@@ -86,6 +86,26 @@ func (c *cursor) count(size int) int {
 	return int(n)
 }
 
+// headerBytes is how much memory decoded group headers may take. One of 65,000 spans takes about 1 MB, and decoding it a millisecond.
+const headerBytes = 32 << 20
+
+type headerCache = pack.Cache[groupAt, *groupHeader]
+
+// memory returns how much memory the header takes, about.
+func (g *groupHeader) memory() int64 {
+	n := int64(len(g.traces))*40 + int64(len(g.firsts))*4 + int64(len(g.parents))*8
+	for i := range g.list {
+		n += int64(len(g.list[i].shapes))*8 + 48
+	}
+	for i := range g.shapes {
+		n += 160 + int64(len(g.shapes[i].keys))*40
+	}
+	for i := range g.resources {
+		n += 4 * int64(len(g.resources[i].body))
+	}
+	return n
+}
+
 // A reader reads groups for one question, or one merge, and keeps the last ones: traces that are asked for together lie together.
 type reader struct {
 	z     *codec
@@ -109,7 +129,7 @@ const keepGroups = 2*mergeBlocks + 2
 
 // newReader returns a reader that takes the codec's memory: what an earlier reader of the codec has read is not to be used any more.
 func newReader(z *codec, cache *headerCache) *reader {
-	z.scratch.reset()
+	z.scratch.Reset()
 	return &reader{z: z, cache: cache, open: map[groupAt]*group{}}
 }
 
@@ -121,8 +141,8 @@ func (r *reader) group(at groupAt) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.z.scratch.full() { // whoever asks for a group has done with those before
-		r.z.scratch.reset()
+	if r.z.scratch.Full() { // whoever asks for a group has done with those before
+		r.z.scratch.Reset()
 		clear(r.open)
 		r.order = r.order[:0]
 		r.round++
@@ -137,13 +157,13 @@ func (r *reader) group(at groupAt) (*group, error) {
 }
 
 func (r *reader) header(at groupAt) (*groupHeader, error) {
-	if h := r.cache.get(at); h != nil {
+	if h, ok := r.cache.Get(at); ok {
 		return h, nil
 	}
 	h, err := at.block.groupHeader(at.index, r.z)
 	if err == nil {
 		r.read += at.info().Header.Length
-		r.cache.put(at, h)
+		r.cache.Put(at, h, h.memory())
 	}
 	return h, err
 }

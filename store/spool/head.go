@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -157,21 +158,19 @@ func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, erro
 	return out, nil
 }
 
-// operations returns the operations of a service, or of all for "".
-func (h *head) operations(service string) operations {
+// operations adds the operations of a service, or of all for "", to names.
+func (h *head) operations(service string, names census.Operations) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	names := operations{}
 	for _, s := range h.rows.shapes {
 		if service == "" || s.service == service {
 			s.operations(nil, names)
 		}
 	}
-	return names
 }
 
 // operations adds the operations of the group's services to names.
-func (g *groupWriter) operations(names operations) {
+func (g *groupWriter) operations(names census.Operations) {
 	for k := range g.shapes {
 		r := &g.shapes[k]
 		for i := range r.runs {
@@ -182,9 +181,9 @@ func (g *groupWriter) operations(names operations) {
 }
 
 // operations adds the operations of some rows of a shape, whose names are decoded, to names; nil: of all.
-func (s *shapeRows) operations(rows []uint32, names operations) {
+func (s *shapeRows) operations(rows []uint32, names census.Operations) {
 	if !s.wide {
-		names.add(s.service, s.name, s.kind)
+		names.Add(s.service, s.name, s.kind)
 		return
 	}
 	n := len(rows)
@@ -195,28 +194,8 @@ func (s *shapeRows) operations(rows []uint32, names operations) {
 		if rows != nil {
 			i = int(rows[i])
 		}
-		if !names.add(s.service, string(s.names.Bytes(i)), s.kind) {
+		if !names.Add(s.service, string(s.names.Bytes(i)), s.kind) {
 			break
 		}
 	}
-}
-
-// operations is the operations of each service.
-type operations map[string]map[trace.Operation]struct{}
-
-// maxOperations bounds the operations that are kept of a service: names with IDs in them have no end.
-const maxOperations = 10_000
-
-// add returns false when the service has too many already.
-func (o operations) add(service, name string, kind trace.Kind) bool {
-	ops := o[service]
-	if ops == nil {
-		ops = map[trace.Operation]struct{}{}
-		o[service] = ops
-	}
-	if len(ops) >= maxOperations {
-		return false
-	}
-	ops[trace.Operation{Name: name, Kind: kind}] = struct{}{}
-	return true
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -116,31 +117,23 @@ func (s *Spool) Services(context.Context) ([]string, error) {
 // Operations returns a service's operations, sorted by name, then kind; for "" those of all services.
 func (s *Spool) Operations(_ context.Context, service string) ([]trace.Operation, error) {
 	st := s.state.Load()
-	all := map[trace.Operation]struct{}{}
+	names := census.Operations{}
 	for name, ops := range st.names {
 		if service == "" || name == service {
-			maps.Copy(all, ops)
+			names[name] = maps.Clone(ops)
 		}
 	}
 	for _, h := range st.heads() {
-		for _, ops := range h.operations(service) {
-			maps.Copy(all, ops)
-		}
+		h.operations(service, names)
 	}
-	return sortedOperations(all), nil
+	return names.Of(service), nil
 }
 
 // namesOf returns the operations that blocks name.
-func namesOf(blocks []*block) operations {
-	names := operations{}
+func namesOf(blocks []*block) census.Operations {
+	names := census.Operations{}
 	for _, b := range blocks {
-		for service, ops := range b.footer.Operations {
-			for _, op := range ops {
-				if !names.add(service, op.Name, op.Kind) {
-					break
-				}
-			}
-		}
+		names.AddAll(b.footer.Operations)
 	}
 	return names
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -257,11 +258,10 @@ func (r *runner) names(uint64) error {
 		if service == "" { // those of all services
 			continue
 		}
-		want := map[trace.Operation]struct{}{}
-		for op := range services[service] {
-			want[op] = struct{}{}
-		}
-		if want := sortedOperations(want); !slices.Equal(want, ops) {
+		want := slices.SortedFunc(maps.Keys(services[service]), func(a, b trace.Operation) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+		})
+		if !slices.Equal(want, ops) {
 			return fmt.Errorf("operations of %s: (-want +got)\n%s", service, gocmp.Diff(want, ops))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/clewtrace/clew/store/census"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -166,7 +167,7 @@ func (s *sought) in(b *block) bool {
 			return false
 		}
 	}
-	if !known || len(ops) >= maxOperations {
+	if !known || len(ops) >= census.MaxOperations {
 		return true
 	}
 	for i := range s.conds {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clewtrace/clew/store/census"
+	"github.com/clewtrace/clew/store/spool/pack"
 	"github.com/clewtrace/clew/store/spool/wal"
 	"github.com/clewtrace/clew/trace"
 )
@@ -90,7 +91,7 @@ type Spool struct {
 
 	codecs  sync.Pool
 	headers *headerCache
-	counts  *census.Cache[*block]
+	counts  *pack.Cache[*block, string]
 	wake    chan struct{} // a head was frozen, or a block came
 	stop    context.CancelFunc
 	end     sync.WaitGroup
@@ -101,7 +102,7 @@ type state struct {
 	open    *front
 	frozen  []*front // oldest first
 	blocks  []*block // by number
-	names   operations
+	names   census.Operations
 	deleted *deletions
 }
 
@@ -124,7 +125,7 @@ func openOn(d *wal.Disk, cfg Config, log *slog.Logger, reg prometheus.Registerer
 	s := &Spool{cfg: cfg, disk: d, log: log, wake: make(chan struct{}, 1), limits: replayLimits()}
 	s.cutDone = sync.NewCond(&s.mu)
 	s.codecs.New = func() any { return newCodec() }
-	s.headers, s.counts = newHeaderCache(), census.NewCache[*block](censusBytes)
+	s.headers, s.counts = pack.NewCache[groupAt, *groupHeader](headerBytes), pack.NewCache[*block, string](censusBytes)
 	s.metrics = newMetrics(reg, s)
 	for _, dir := range []string{cfg.Dir, s.walDir(), s.blockDir()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {

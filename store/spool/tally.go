@@ -154,7 +154,13 @@ func (s *Spool) Attributes(ctx context.Context, q trace.AttrQuery) (*trace.AttrS
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		raw, err := s.counts.Get(b, func() (string, error) { return b.census(z) })
+		raw, ok := s.counts.Get(b)
+		var err error
+		if !ok {
+			if raw, err = b.census(z); err == nil {
+				s.counts.Put(b, raw, int64(len(raw)))
+			}
+		}
 		if err != nil || b.adopted(c.Merge(raw)) != nil { // reported; costs statistics alone
 			broken++
 		}
