@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/clewtrace/clew/query/column"
@@ -28,7 +29,6 @@ type columnLeaf struct {
 	cond *column.Condition
 	by   []*column.Field
 	of   *column.Field // nil: spans are counted
-	node *traceql.Metrics
 	comp *columnComparing // of compare()
 }
 
@@ -92,7 +92,7 @@ func asksForRoots(n *traceql.Metrics) bool {
 }
 
 func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
-	c := &columnLeaf{leaf: l, node: n}
+	c := &columnLeaf{leaf: l}
 	if l.comp != nil {
 		selection, ok := column.Compile(n.Compare.Selection.Cond)
 		if !ok {
@@ -124,6 +124,9 @@ func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
 		c.by = append(c.by, by)
 	}
 	if n.Of != nil {
+		if n.Of.Field.Many() { // a row has one number
+			return nil
+		}
 		if c.of, ok = column.Read(n.Of.Field); !ok {
 			return nil
 		}
@@ -236,11 +239,7 @@ func (b *byColumn) count(l *columnLeaf, t *trace.Table, rows column.Rows, agg *s
 		if s.Time = start; exemplars {
 			s.TraceID, s.SpanID = t.Columns.IDs(row)
 		}
-		g, err := groups.of(row)
-		if err == nil {
-			err = g.Add(s)
-		}
-		if err != nil {
+		if err := groups.add(row, s); err != nil {
 			return err
 		}
 	}
@@ -261,12 +260,14 @@ type tableGroups struct {
 	agg    *series.Aggregator
 	values []column.Values // by what is grouped by
 	row    []eval.Value
+	by     []*traceql.FieldRef
+	lists  bool                     // some values are lists
 	known  []*series.Group          // by the number of the one value that differs between rows, or the only one
 	more   map[uint64]*series.Group // by the numbers of several; nil: there are too many to be numbered
 }
 
 func (l *columnLeaf) groups(t *trace.Table, rows column.Rows, agg *series.Aggregator) (*tableGroups, error) {
-	g := &tableGroups{agg: agg, row: make([]eval.Value, len(l.by))}
+	g := &tableGroups{agg: agg, row: make([]eval.Value, len(l.by)), by: l.node.By}
 	places := 1.0
 	for _, by := range l.by {
 		v, err := by.Values(t, rows)
@@ -274,6 +275,7 @@ func (l *columnLeaf) groups(t *trace.Table, rows column.Rows, agg *series.Aggreg
 			return nil, err
 		}
 		g.values = append(g.values, v)
+		g.lists = g.lists || slices.ContainsFunc(v.List, eval.Value.IsList)
 		places *= float64(max(len(v.List), 1))
 	}
 	switch {
@@ -283,6 +285,21 @@ func (l *columnLeaf) groups(t *trace.Table, rows column.Rows, agg *series.Aggreg
 		g.more = map[uint64]*series.Group{}
 	}
 	return g, nil
+}
+
+// add counts a row in its group, or in several.
+func (g *tableGroups) add(row int, s series.Sample) error {
+	if !g.lists {
+		group, err := g.of(row)
+		if err != nil {
+			return err
+		}
+		return group.Add(s)
+	}
+	for i := range g.values {
+		g.row[i] = g.values[i].List[g.values[i].At(row)]
+	}
+	return unnest(g.row, g.by, func(row []eval.Value) error { return g.agg.Add(row, s) })
 }
 
 // of returns the group of a row.

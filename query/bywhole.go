@@ -70,7 +70,7 @@ func (m *metrics) byWholes(ctx context.Context) error {
 	for _, l := range m.leaves {
 		all = append(all, l)
 		for i := range workers {
-			workers[i] = append(workers[i], &leaf{plan: l.plan, by: l.by, of: l.of, agg: l.agg.Another(), row: make([]eval.Value, len(l.by))})
+			workers[i] = append(workers[i], &leaf{plan: l.plan, by: l.by, of: l.of, agg: l.agg.Another(), row: make([]eval.Value, len(l.by)), node: l.node})
 		}
 	}
 	err := m.engine.whole(ctx, m.plan, &m.report, func(worker int, c *eval.Context, _ []eval.Set) error {

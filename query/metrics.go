@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/clewtrace/clew/query/eval"
@@ -86,10 +87,11 @@ type metrics struct {
 type leaf struct {
 	plan *plan
 	by   []func(eval.At) eval.Value
-	of   func(eval.At) eval.Value // nil: spans are counted
+	of   func(a eval.At, to []float64) []float64 // nil: spans are counted
 	agg  *series.Aggregator
 	comp *comparing // of compare()
 	row  []eval.Value
+	node *traceql.Metrics
 }
 
 func (e *Engine) newMetrics(r SeriesRequest) (*metrics, error) {
@@ -140,7 +142,7 @@ func eachMetrics(s traceql.Series, fn func(*traceql.Metrics)) {
 }
 
 func (m *metrics) newLeaf(n *traceql.Metrics) *leaf {
-	l := &leaf{plan: planPipeline(n.Pipeline, m.grid.Range())}
+	l := &leaf{plan: planPipeline(n.Pipeline, m.grid.Range()), node: n}
 	if n.Func == traceql.Compare {
 		l.comp = newComparing(n.Compare, m.grid)
 		return l
@@ -151,7 +153,7 @@ func (m *metrics) newLeaf(n *traceql.Metrics) *leaf {
 		l.by = append(l.by, eval.Fielder(f.Field))
 	}
 	if n.Of != nil {
-		l.of = eval.Fielder(n.Of.Field)
+		l.of = eval.Numbers(n.Of.Field)
 	}
 	l.agg, l.row = series.New(spec), make([]eval.Value, len(l.by))
 	return l
@@ -227,23 +229,32 @@ func (m *metrics) add(l *leaf, c *eval.Context) error {
 	return nil
 }
 
-// add counts a span. One on which the function's field is no number does not take part.
+// add counts a span, once for each number that the function's field has on it, and in each of the groups that it belongs to.
 func (l *leaf) add(a eval.At, weight func(*trace.Span) float64) error {
 	if l.comp != nil {
 		return l.comp.add(a)
 	}
 	s := series.Sample{Time: a.Span.Start, Weight: weight(a.Span), Value: float64(a.Span.Duration()), TraceID: a.Span.TraceID, SpanID: a.Span.ID}
-	if l.of != nil {
-		v, ok := l.of(a).Float()
-		if !ok {
-			return nil
-		}
-		s.Value = v
-	}
 	for i, read := range l.by {
 		l.row[i] = read(a)
 	}
-	return l.agg.Add(l.row, s)
+	if l.of == nil {
+		return l.count(s)
+	}
+	var room [8]float64
+	for _, s.Value = range l.of(a, room[:0]) {
+		if err := l.count(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *leaf) count(s series.Sample) error {
+	if !slices.ContainsFunc(l.row, eval.Value.IsList) {
+		return l.agg.Add(l.row, s)
+	}
+	return unnest(l.row, l.node.By, func(row []eval.Value) error { return l.agg.Add(row, s) })
 }
 
 // answer makes series of what was counted. It may be called again when more was.

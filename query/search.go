@@ -79,7 +79,7 @@ type FoundSpan struct {
 	Attrs      []FieldValue // the fields that the query looks at or selects, those that are not nil, in the order of the query
 }
 
-// FieldValue is a field of a span and its value; the first, if it has several.
+// FieldValue is a field of a span and its value; if it has several, as events do, they are a list.
 type FieldValue struct {
 	Field traceql.Field
 	Value eval.Value
@@ -367,7 +367,7 @@ func (p *plan) describe(a eval.At) FoundSpan {
 	f := FoundSpan{ID: x.ID, Parent: x.Parent, Name: x.Name, Service: x.Service(), Kind: x.Kind, Status: x.Status, Start: x.Start, End: max(x.Start, x.End)}
 	for i, read := range p.reads {
 		if v := read(a); !v.IsNil() {
-			f.Attrs = append(f.Attrs, FieldValue{p.fields[i], v})
+			f.Attrs = append(f.Attrs, FieldValue{p.fields[i], v.Readable(p.fields[i].Type())})
 		}
 	}
 	return f

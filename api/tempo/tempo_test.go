@@ -317,7 +317,7 @@ func TestValues(t *testing.T) {
 		"rootServiceName/values":       services[:1],
 		".service.name/values?limit=1": services[:1],
 		"event.exception.type/values":  {{"string", "IOError"}},
-		"event:name/values":            {{"string", "cache miss"}},
+		"event:name/values":            {{"string", "cache miss"}, {"string", "exception"}, {"string", "named"}},
 		"link.why/values":              {{"string", "batch"}},
 		"statusMessage/values":         {{"string", "no stock"}},
 		"trace:rootName/values":        {{"string", "GET /warenkörbe/{id}"}},

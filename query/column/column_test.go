@@ -238,7 +238,7 @@ func TestValues(t *testing.T) {
 			if !some.Has(row) {
 				continue
 			}
-			want := eval.Read(contextOf(rows[row]).At(0), field)
+			want := eval.Fielder(field)(contextOf(rows[row]).At(0))
 			if got := values.List[values.At(row)]; got.Key() != want.Key() {
 				t.Fatalf("seed %d: %s of row %d is %v; want %v", seed, text, row, got.Text(), want.Text())
 			}

@@ -98,8 +98,28 @@ func (f *Field) of(p *probe) eval.Value { return kept(f.read(p.at())) }
 
 // kept returns a value that does not share the memory of a table.
 func kept(v eval.Value) eval.Value {
-	if v.Value.Type() == trace.TypeString {
-		v.Value = trace.String(strings.Clone(v.Value.Str()))
+	v.Value = keptValue(v.Value)
+	return v
+}
+
+func keptValue(v trace.Value) trace.Value {
+	switch v.Type() {
+	case trace.TypeString:
+		return trace.String(strings.Clone(v.Str()))
+	case trace.TypeArray:
+		list := make([]trace.Value, len(v.List()))
+		for i, e := range v.List() {
+			list[i] = keptValue(e.Value)
+		}
+		return trace.Array(list...)
+	case trace.TypeMap:
+		attrs := make([]trace.Attr, len(v.List()))
+		for i, e := range v.List() {
+			attrs[i] = trace.Attr{Key: strings.Clone(e.Key), Value: keptValue(e.Value)}
+		}
+		return trace.Map(attrs...)
+	case trace.TypeBytes:
+		return trace.Bytes([]byte(v.Str()))
 	}
 	return v
 }

@@ -267,7 +267,7 @@ func calculation(op traceql.Op, x, y operand) operand {
 	}}
 }
 
-// Valuer returns a function that evaluates an expression on a span; of several values it returns the first.
+// Valuer returns a function that evaluates an expression on a span; of several values it makes a list.
 func Valuer(e traceql.Expr) func(a At) Value {
 	x := operandOf(e)
 	if x.many == nil {
@@ -275,9 +275,6 @@ func Valuer(e traceql.Expr) func(a At) Value {
 	}
 	return func(a At) Value {
 		var room [8]Value
-		if vs := x.many(a, room[:0]); len(vs) > 0 {
-			return vs[0]
-		}
-		return Nil
+		return listed(x.many(a, room[:0]))
 	}
 }

@@ -11,23 +11,30 @@ type reading func(a At) Value
 // readings reads all values of a field that may have several, and appends them.
 type readings func(a At, to []Value) []Value
 
-// Read returns a field of a span, the first of several values, or Nil.
-func Read(a At, f traceql.Field) Value {
-	if many := severalOf(f); many != nil {
-		if vs := many(a, nil); len(vs) > 0 {
-			return vs[0]
-		}
-		return Nil
+// Fielder returns a function that reads a field of a span: Nil if it is not there, and a list of several values, as of events.
+func Fielder(f traceql.Field) func(a At) Value {
+	many := severalOf(f)
+	if many == nil {
+		return readingOf(f)
 	}
-	return readingOf(f)(a)
+	return func(a At) Value {
+		var room [8]Value
+		return listed(many(a, room[:0]))
+	}
 }
 
-// Fielder returns a function that reads a field as Read does.
-func Fielder(f traceql.Field) func(a At) Value {
-	if f.Many() {
-		return func(a At) Value { return Read(a, f) }
+// Numbers returns a function that appends the numbers that a field has on a span.
+func Numbers(f traceql.Field) func(a At, to []float64) []float64 {
+	x := operandOf(&traceql.FieldRef{Field: f})
+	return func(a At, to []float64) []float64 {
+		var room [8]Value
+		for _, v := range x.all(a, room[:0]) {
+			if n, ok := v.Float(); ok {
+				to = append(to, n)
+			}
+		}
+		return to
 	}
-	return readingOf(f)
 }
 
 // readingOf returns how a field that has one value is read.

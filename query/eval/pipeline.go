@@ -238,14 +238,13 @@ func together(sets []Set) (all []int32) {
 
 func coalesce(_ *Context, in []Set) []Set { return []Set{{Spans: together(in)}} }
 
-// groupBy splits sets; the parts of each are in order of their values.
+// groupBy splits sets; the parts of each are in order of their values. A span with several values is in several parts.
 func groupBy(n *traceql.GroupBy) stage {
 	value, name := Valuer(n.By), n.By.String()
 	return func(c *Context, in []Set) (out []Set) {
 		for _, set := range in {
 			begin, groups := len(out), map[string]int{}
-			for _, i := range set.Spans {
-				v := value(c.At(int(i)))
+			put := func(i int32, v Value) {
 				k, ok := groups[v.Key()]
 				if !ok {
 					k = len(out)
@@ -253,6 +252,16 @@ func groupBy(n *traceql.GroupBy) stage {
 					out = append(out, Set{By: append(slices.Clip(set.By), Label{name, v})})
 				}
 				out[k].Spans = append(out[k].Spans, i)
+			}
+			for _, i := range set.Spans {
+				v := value(c.At(int(i)))
+				if !v.IsList() {
+					put(i, v)
+					continue
+				}
+				for _, v := range v.Elements(n.By.Type()) {
+					put(i, v)
+				}
 			}
 			slices.SortFunc(out[begin:], func(a, b Set) int { return CompareLabels(a.By, b.By) })
 		}

@@ -81,7 +81,7 @@ func (p *parser) quantiles(m *Metrics) {
 			}
 			p.fail(errorAt(t.pos, "expected a quantile from 0 to 1, found %s%s", q, hint))
 		}
-		m.Quantiles = append(m.Quantiles, v)
+		m.Quantiles = append(m.Quantiles, v+0) // of -0, 0
 	}
 }
 
