@@ -278,10 +278,7 @@ func (r *Redactor) hitsText(text []byte, rules uint64) bool {
 		}
 		for k := range r.cfg.Rules[i].Patterns {
 			p := &r.cfg.Rules[i].Patterns[k]
-			if has&p.needs != p.needs {
-				continue
-			}
-			if lo, _ := p.find(text, 0); lo >= 0 {
+			if has&p.needs == p.needs && p.matches(text) {
 				return true
 			}
 		}
@@ -318,17 +315,17 @@ func (r *Redactor) replace(text []byte, rules uint64) (out []byte, drop bool) {
 			continue
 		}
 		rule := &r.cfg.Rules[i]
-		for _, p := range rule.Patterns {
-			lo, hi := p.find(out, 0)
-			if lo < 0 {
+		for k := range rule.Patterns {
+			found := rule.Patterns[k].all(out)
+			if len(found) == 0 {
 				continue
 			}
 			drop = drop || rule.Action == Drop
 			var changed []byte
 			from := 0
-			for ; lo >= 0; lo, hi = p.find(out, hi) {
-				changed = r.put(append(changed, out[from:lo]...), out[lo:hi], rule.Action)
-				from = hi
+			for _, at := range found {
+				changed = r.put(append(changed, out[from:at[0]]...), out[at[0]:at[1]], rule.Action)
+				from = at[1]
 			}
 			out = append(changed, out[from:]...)
 		}

@@ -118,7 +118,7 @@ func (r *Renamer) replaceIDs(dst, name []byte) []byte {
 		}
 		dst = append(dst, name[:i+1]...)
 		name = name[i+1:]
-		end := bytes.IndexAny(name, "/=?#&;, ")
+		end := bytes.IndexAny(name, "/=?#&;:, ")
 		if end < 0 {
 			end = len(name)
 		}

@@ -26,7 +26,8 @@ func TestRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"GET /users/123": "GET /users/{id}",
+		"GET /users/123":              "GET /users/{id}",
+		"POST /v1/things/123:archive": "POST /v1/things/{id}:archive",
 		"GET /users/123/orders/550e8400-e29b-41d4-a716-446655440000?x=1&y=z": "GET /users/{id}/orders/{id}?x={id}&y=z",
 		"/a/5f2b1c9e/b":                 "/a/{id}/b",
 		"/a/5F2B1C9E":                   "/a/{id}",
