@@ -335,6 +335,7 @@ func (b *Batch) spanAt(at, end, res, scope int) bool {
 // spanExtra is what matters of a span only until it is known to be valid.
 type spanExtra struct {
 	traceID, spanID, parent Part
+	link                    Part // an ID of a link that is none
 	deep, many              bool // nested too deep, too many items
 }
 
@@ -379,8 +380,8 @@ func (b *Batch) spanFields(at, end int, s *SpanRef, x *spanExtra) bool {
 		case 16:
 			s.Flags = uint32(f.val)
 		case 11, 13:
-			ok, deep = b.nested(f.lo, f.hi, f.num == 11)
-			ok, rest = ok && b.count(at, 1), true
+			ok = b.nested(&f, x) && b.count(at, 1)
+			rest = true
 		default:
 			ok, rest = b.count(at, 1), true
 		}
@@ -415,6 +416,8 @@ func (b *Batch) valid(s *SpanRef, x *spanExtra) bool {
 		b.refuse(BadSpanID, "span_id is %x; want 8 bytes, not all zero", clip(b.Bytes(x.spanID)))
 	case x.parent.Len() != 0 && x.parent.Len() != len(s.Parent):
 		b.refuse(BadSpanID, "parent_span_id is %x; want 8 bytes or none", clip(b.Bytes(x.parent)))
+	case x.link.Len() != 0:
+		b.refuse(BadSpanID, "an ID of a link is %x; want 16 bytes of a trace, 8 of a span", clip(b.Bytes(x.link)))
 	case s.Start == 0:
 		b.refuse(NoStartTime, "start_time_unix_nano is 0")
 	case s.Start < b.limits.Oldest:
@@ -435,27 +438,31 @@ func (b *Batch) valid(s *SpanRef, x *spanExtra) bool {
 
 func clip(b []byte) []byte { return b[:min(len(b), 32)] }
 
-// nested checks an Event (name is field 2, attributes 3) or a Link (attributes 4).
-func (b *Batch) nested(at, end int, event bool) (ok, deep bool) {
+// nested checks an Event (field 11 of a span; its name is field 2, attributes 3) or a Link (IDs 1 and 2, attributes 4).
+func (b *Batch) nested(in *field, x *spanExtra) bool {
 	var f field
-	attrs := uint32(4)
+	event, attrs := in.num == 11, uint32(4)
 	if event {
 		attrs = 3
 	}
-	for ; at < end; at = f.end {
-		if !readField(b.Raw, at, end, &f) {
-			return b.fail(at, "broken field in an event or link"), false
+	for at := in.lo; at < in.hi; at = f.end {
+		if !readField(b.Raw, at, in.hi, &f) {
+			return b.fail(at, "broken field in an event or link")
 		}
-		if f.num == attrs && f.wire == wireBytes {
+		switch {
+		case f.wire != wireBytes:
+		case f.num == attrs:
 			var a AttrRef
-			ok, d := b.keyValue(f.lo, f.hi, 0, &a)
+			ok, deep := b.keyValue(f.lo, f.hi, 0, &a)
 			if !ok {
-				return false, false
+				return false
 			}
-			deep = deep || d
+			x.deep = x.deep || deep
+		case !event && f.hi > f.lo && (f.num == 1 && f.hi-f.lo != len(ID{}) || f.num == 2 && f.hi-f.lo != len(SpanID{})):
+			x.link = Part{uint32(f.lo), uint32(f.hi)}
 		}
 	}
-	return true, deep
+	return true
 }
 
 // status reads a Status; rest says that it holds more than the code.

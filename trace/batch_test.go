@@ -102,6 +102,26 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestLinkIDs refuses a span with an ID of another length in a link: it would come back as zeros. IDs that are not there are zeros.
+func TestLinkIDs(t *testing.T) {
+	for _, c := range []struct{ traceID, id, refused int }{{16, 8, 0}, {0, 0, 0}, {17, 8, 1}, {8, 8, 1}, {16, 9, 1}, {16, 7, 1}} {
+		raw := appendMessage(nil, 1, func(b []byte) []byte {
+			return appendMessage(b, 2, func(b []byte) []byte {
+				return appendMessage(b, 2, func(b []byte) []byte {
+					b = appendFixed64(appendBytes(appendBytes(b, 1, bytes.Repeat([]byte{7}, 16)), 2, bytes.Repeat([]byte{7}, 8)), 7, 1)
+					return appendMessage(b, 13, func(b []byte) []byte {
+						b = append(append(b, 1<<3|2, byte(c.traceID)), bytes.Repeat([]byte{7}, c.traceID)...)
+						return append(append(b, 2<<3|2, byte(c.id)), bytes.Repeat([]byte{7}, c.id)...)
+					})
+				})
+			})
+		})
+		if b := index(t, raw, DefaultLimits()); b.Refused.Count[BadSpanID] != c.refused || b.Refused.Total() != c.refused {
+			t.Errorf("a link with IDs of %d and %d bytes: %+v", c.traceID, c.id, b.Refused)
+		}
+	}
+}
+
 // TestIDLengths refuses spans whose IDs have other lengths than OTLP's, each alone.
 func TestIDLengths(t *testing.T) {
 	span := func(traceID, id, parent int) []byte {

@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -285,6 +286,22 @@ func TestHostile(t *testing.T) {
 		d := Decoder{Limit: 1 << 20}
 		if out, err := d.AppendBatch(nil, []byte(in)); trace.KindOf(err) != trace.Invalid || len(out) > 0 {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLongReferences: a span with a reference whose ID is too long is refused alone; a shorter one is the end of an ID.
+func TestLongReferences(t *testing.T) {
+	with := func(traceID, id int) []byte {
+		span := (&jspan{low: 1, id: 1, start: 1}).model()
+		return message(nil, 1, message(span, 4, message(message(nil, 1, bytes.Repeat([]byte{7}, traceID)), 2, bytes.Repeat([]byte{7}, id))))
+	}
+	for _, c := range []struct{ traceID, id, refused int }{{16, 8, 0}, {8, 4, 0}, {0, 0, 0}, {17, 8, 1}, {16, 9, 1}, {1 << 10, 1 << 10, 1}} {
+		d := Decoder{Limit: 1 << 20}
+		out, err := d.AppendModel(nil, append(with(c.traceID, c.id), with(16, 8)...))
+		var b trace.Batch
+		if err != nil || b.Index(out, trace.DefaultLimits()) != nil || b.Refused.Count[trace.BadSpanID] != c.refused || len(b.Spans) != 2-c.refused {
+			t.Errorf("IDs of %d and %d bytes: %v, %+v, %d spans", c.traceID, c.id, err, b.Refused, len(b.Spans))
 		}
 	}
 }

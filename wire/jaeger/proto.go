@@ -155,9 +155,9 @@ func (d *Decoder) protoReference(b []byte) {
 	for f.Next() {
 		switch f.ID {
 		case 1<<3 | wire.Length:
-			copy(r.trace[max(0, len(r.trace)-len(f.Body)):], f.Body)
+			d.referenceID(r.trace[:], 1, f.Body)
 		case 2<<3 | wire.Length:
-			copy(r.span[max(0, len(r.span)-len(f.Body)):], f.Body)
+			d.referenceID(r.span[:], 2, f.Body)
 		case 3<<3 | wire.Varint:
 			kind = f.Num
 		}
@@ -165,6 +165,17 @@ func (d *Decoder) protoReference(b []byte) {
 	d.whole(&f, "SpanRef")
 	r.childOf = kind == 0
 	d.addReference(r)
+}
+
+// referenceID reads an ID, whose first bytes may be missing. One that is too long is written as it is: the span is refused for it, alone.
+func (d *Decoder) referenceID(to []byte, field int, b []byte) {
+	switch {
+	case len(b) <= len(to):
+		copy(to[len(to)-len(b):], b)
+	case d.room(len(b)):
+		d.out = protowire.AppendVarint(append(d.out, 13<<3|2), uint64(1+protowire.SizeBytes(len(b))))
+		d.out = appendField(d.out, byte(field<<3|2), b)
+	}
 }
 
 // seconds reads a Timestamp or Duration.
