@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,7 +155,7 @@ func (o options) number(key string, missing int) int {
 
 // searchRows writes a line for each set: the trace, what it was grouped by, and its spans, each with what the query reads of it.
 func searchRows(a *query.SearchAnswer) []string {
-	var rows []string
+	rows := slices.Clone(a.Plan)
 	for _, f := range a.Traces {
 		for _, set := range f.Sets {
 			row := "trace " + strings.TrimLeft(f.ID.String(), "0") + labels(set.By, " by ") + ":"
@@ -181,7 +182,7 @@ func searchRows(a *query.SearchAnswer) []string {
 
 // spanRows writes a line for each span: its trace, its name, and what the query selects of it.
 func spanRows(a *query.SpansAnswer) []string {
-	var rows []string
+	rows := slices.Clone(a.Plan)
 	for i := range a.Spans {
 		x := &a.Spans[i]
 		rows = append(rows, fmt.Sprintf("trace %s: %s%s", strings.TrimLeft(x.TraceID.String(), "0"), x.Name, fieldsOf(&x.FoundSpan)))
@@ -225,7 +226,7 @@ func labels(ls []eval.Label, before string) string {
 
 // seriesRows writes a line for each series: its labels, and numbers after the time of their sample.
 func seriesRows(a *query.SeriesAnswer) []string {
-	var rows []string
+	rows := slices.Clone(a.Plan)
 	for _, s := range a.Series {
 		row := labels(s.Labels, "")
 		if row == "" {

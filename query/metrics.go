@@ -67,7 +67,7 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 	}
 	a := m.answer()
 	if r.Query.Explain {
-		a.Plan, a.Series = m.plan.explain(&m.report, fmt.Sprintf("made %d series", len(a.Series))), nil
+		a.Plan, a.Series = m.plan.explain(&m.report, m.way, fmt.Sprintf("made %d series", len(a.Series))), nil
 	}
 	return a, nil
 }
@@ -80,6 +80,7 @@ type metrics struct {
 	plan   *plan // of all leaves
 	leaves map[*traceql.Metrics]*leaf
 	weight func(*trace.Span) float64
+	way    string // by which it is answered
 	report Report
 }
 
@@ -172,11 +173,14 @@ func (m *metrics) run(ctx context.Context) error {
 		return nil
 	}
 	if b := newByColumn(m); b != nil {
+		m.way = columnWay
 		return b.run(ctx)
 	}
 	if m.Partial == nil && !m.compares() {
+		m.way = countWay
 		return m.byWholes(ctx)
 	}
+	m.way = orderWay
 	return m.byTrace(ctx)
 }
 

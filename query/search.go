@@ -124,7 +124,11 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 	}
 	a := &SearchAnswer{Traces: s.found, Cursor: s.next, Report: s.report}
 	if r.Query.Explain {
-		a.Plan = s.plan.explain(&s.report, fmt.Sprintf("found %d traces", len(a.Traces)))
+		way := wholeWay
+		if s.newestFirst() {
+			way = newestWay
+		}
+		a.Plan = s.plan.explain(&s.report, way, fmt.Sprintf("found %d traces", len(a.Traces)))
 		a.Traces, a.Cursor = nil, ""
 	}
 	return a, nil

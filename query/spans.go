@@ -67,7 +67,11 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 		a.Spans = append(a.Spans, s.found[i].SpanRow)
 	}
 	if r.Query.Explain {
-		a.Plan = s.plan.explain(&s.report, fmt.Sprintf("found %d spans", len(a.Spans)))
+		way := wholeWay
+		if s.order.newestFirst() {
+			way = windowWay
+		}
+		a.Plan = s.plan.explain(&s.report, way, fmt.Sprintf("found %d spans", len(a.Spans)))
 		a.Spans, a.Cursor = nil, ""
 	}
 	return a, nil
@@ -208,6 +212,7 @@ func joined(a, b trace.ScanReport) trace.ScanReport {
 	b.Blocks = max(a.Blocks, b.Blocks)
 	b.BlocksSkipped = all - b.Blocks
 	b.Groups, b.Bytes = a.Groups+b.Groups, a.Bytes+b.Bytes
+	b.Shapes, b.ShapesKept = a.Shapes+b.Shapes, a.ShapesKept+b.ShapesKept
 	if b.Incomplete == "" {
 		b.Incomplete = a.Incomplete
 	}

@@ -230,8 +230,20 @@ type ScanReport struct {
 	Blocks        int    // blocks (and heads) read
 	BlocksSkipped int    // blocks ruled out without reading their columns
 	Groups        int    // parts of blocks and heads in which was looked for matches
+	Shapes        int    // what spans of these parts have in common, as service, name, kind and keys: how many there are, each counted in each part
+	ShapesKept    int    // of these, those whose spans may match: others are not looked at
 	Bytes         int64  // compressed bytes read from blocks, those of whole traces included
 	Incomplete    string // why something was left out; empty: nothing was
+}
+
+// Keep counts the shapes of a part, of which those that are kept may have a match.
+func (r *ScanReport) Keep(kept []bool) {
+	r.Shapes += len(kept)
+	for _, k := range kept {
+		if k {
+			r.ShapesKept++
+		}
+	}
 }
 
 // Operation is a span name that a service uses, with the kind of its spans.

@@ -1,9 +1,10 @@
 package traceql
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"regexp/syntax"
-	"strings"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -50,15 +51,23 @@ func (c *checker) compile(p *Pattern) *Error {
 	}
 	tree, err := syntax.Parse(p.Text, syntax.Perl|syntax.DotNL)
 	if err != nil {
-		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), why(err))
 	}
 	if c.instructions += instructions(tree); c.instructions > maxInstructions {
 		return tooLarge("the regular expressions of the query are too large: above %d instructions with %q", maxInstructions, shorten(p.Text))
 	}
 	if p.Re, err = regexp.Compile(`\A(?s:` + p.Text + `)\z`); err != nil {
-		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return errorAt(p.At, "the regular expression %q: %s", shorten(p.Text), why(err))
 	}
 	return nil
+}
+
+// why says what is wrong with a regular expression.
+func why(err error) string {
+	if e, ok := errors.AsType[*syntax.Error](err); ok {
+		return fmt.Sprintf("%s: `%s`", e.Code, shorten(e.Expr))
+	}
+	return shorten(err.Error())
 }
 
 // instructions returns how large the program of an expression becomes, about.

@@ -66,6 +66,7 @@ func (sn *scanner) open(at groupAt, earlier *groupScan) *groupScan {
 		g.left, g.lasts = earlier.left, earlier.lasts
 		return g
 	}
+	sn.rep.Keep(g.possible)
 	g.left = len(g.traces)
 	last := uint64(0)
 	for i := range g.traces { // the parts of a large trace may be out of order

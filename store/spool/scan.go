@@ -249,15 +249,16 @@ func (sn *scanner) stretch(h *head, n int) error {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	sn.rep.Groups++
-	if !sn.heads[h] {
-		sn.heads[h] = true
-		sn.rep.Blocks++
-	}
 	m := newMatcher(h.rows, condsOf(sn.sought))
 	tests := make([][]test, len(h.rows.shapes))
 	possible := make([]bool, len(h.rows.shapes))
 	for k, s := range h.rows.shapes {
 		tests[k], possible[k] = m.tests(s)
+	}
+	if !sn.heads[h] {
+		sn.heads[h] = true
+		sn.rep.Blocks++
+		sn.rep.Keep(possible)
 	}
 	chains := h.chains[n*stretchChains : min(len(h.chains), (n+1)*stretchChains)]
 	for k := range slices.Backward(chains) {

@@ -171,11 +171,13 @@ func (t *tables) group(ctx context.Context, w *tableWorker, i int) error {
 	}
 	m := newMatcher(g.rows, condsOf(t.sought))
 	var rest *layout
+	kept := make([]bool, len(g.shapes))
+	defer func() { t.keep(kept) }()
 	for k := range g.shapes {
 		if !m.mayBe(&g.shapes[k]) {
 			continue
 		}
-		if _, may := m.tests(g.rowsOf(uint32(k))); !may {
+		if _, kept[k] = m.tests(g.rowsOf(uint32(k))); !kept[k] {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -201,6 +203,12 @@ func (t *tables) group(ctx context.Context, w *tableWorker, i int) error {
 		}
 	}
 	return nil
+}
+
+func (t *tables) keep(shapes []bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rep.Keep(shapes)
 }
 
 // note counts a group that was read, or that damage was found.

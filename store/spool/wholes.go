@@ -31,6 +31,8 @@ func (t *tables) planWholes() error {
 		if stretches > 0 {
 			t.rep.Blocks++
 			t.rep.Groups++
+			t.rep.Shapes += sn.rep.Shapes
+			t.rep.ShapesKept += sn.rep.ShapesKept
 		}
 	}
 	return nil
@@ -58,6 +60,7 @@ func (t *tables) wholes(ctx context.Context, w *tableWorker, i int) error {
 		return nil
 	}
 	t.note(at.block, nil)
+	t.keep(g.possible)
 	for k := range g.traces {
 		if !sn.matches(g, k) {
 			continue
