@@ -82,9 +82,9 @@ func runBackup(ctx context.Context, args []string) error {
 		return interrupted(ctx, err, "what was copied is kept, and not copied again")
 	}
 	bytes, spans := t.Manifest.Totals()
-	fmt.Printf("backup %s  %s spans, %s in %d files; copied %d files, %s\n", t.Manifest.Name, grouped(spans), bytesText(bytes), len(t.Manifest.Files), t.NewFiles, bytesText(t.NewBytes))
+	fmt.Printf("backup %s  %s, %s in %s; copied %s, %s\n", t.Manifest.Name, several(spans, "span"), bytesText(bytes), several(len(t.Manifest.Files), "file"), several(t.NewFiles, "file"), bytesText(t.NewBytes))
 	if t.Removed > 0 || t.Released > 0 {
-		fmt.Printf("removed %d older backups, %s\n", t.Removed, bytesText(t.Released))
+		fmt.Printf("removed %s, %s\n", several(t.Removed, "older backup"), bytesText(t.Released))
 	}
 	if t.Damaged != nil {
 		return fmt.Errorf("this backup is whole, but an older one is not, and nothing was removed:\n%w", t.Damaged)
@@ -113,7 +113,7 @@ func listBackups(dir string) error {
 			continue
 		}
 		bytes, spans := m.Totals()
-		fmt.Printf("%s  %14s spans  %9s  %4d files\n", name, grouped(spans), bytesText(bytes), len(m.Files))
+		fmt.Printf("%s  %20s  %9s  %10s\n", name, several(spans, "span"), bytesText(bytes), several(len(m.Files), "file"))
 	}
 	if len(names) == 0 {
 		fmt.Println("no backups")
@@ -128,7 +128,7 @@ func verifyBackups(ctx context.Context, dir string) error {
 	if err != nil {
 		return interrupted(ctx, err, "not all was checked")
 	}
-	fmt.Printf("checked %d backups, %d files, %s: %d damaged or missing\n", c.Backups, c.Files, bytesText(c.Bytes), len(c.Wrong))
+	fmt.Printf("checked %s, %s, %s: %d damaged or missing\n", several(c.Backups, "backup"), several(c.Files, "file"), bytesText(c.Bytes), len(c.Wrong))
 	if len(c.Wrong) > 0 {
 		return fmt.Errorf("%w\nDelete a damaged file: the next backup copies it again, if the server still has it", errors.Join(c.Wrong...))
 	}
@@ -159,7 +159,7 @@ func runRestore(ctx context.Context, args []string) error {
 		return interrupted(ctx, err, "there is no data folder yet; begin again")
 	}
 	bytes, spans := m.Totals()
-	fmt.Printf("restored %s  %s spans, %s in %d files; now: clew serve --data %s\n", m.Name, grouped(spans), bytesText(bytes), len(m.Files), *data)
+	fmt.Printf("restored %s  %s, %s in %s; now: clew serve --data %s\n", m.Name, several(spans, "span"), bytesText(bytes), several(len(m.Files), "file"), *data)
 	return nil
 }
 

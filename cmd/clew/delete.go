@@ -182,12 +182,12 @@ func (d *deleter) bySearch(ctx context.Context, form url.Values, dry bool) error
 		if a.Cursor == "" {
 			break
 		}
-		d.progress(fmt.Sprintf("%d traces match, %d deleted", matched, deleted))
+		d.progress(fmt.Sprintf("%s found, %s deleted", several(matched, "trace"), grouped(int64(deleted))))
 		form.Set("cursor", a.Cursor)
 	}
 	d.progress("")
 	if dry {
-		fmt.Printf("%d traces match; none was deleted\n", matched)
+		fmt.Printf("found     %s; nothing was deleted\n", several(matched, "trace"))
 	} else {
 		d.summary(deleted)
 	}
@@ -198,11 +198,7 @@ func (d *deleter) bySearch(ctx context.Context, form url.Values, dry bool) error
 }
 
 func (d *deleter) summary(deleted int) {
-	traces := "traces"
-	if deleted == 1 {
-		traces = "trace"
-	}
-	fmt.Printf("deleted   %d %s\n", deleted, traces)
+	fmt.Printf("deleted   %s\n", several(deleted, "trace"))
 	if deleted > 0 {
 		fmt.Printf("on disk   until clew_store_deletions_pending in %s/metrics is 0, in some minutes\n", d.base)
 	}

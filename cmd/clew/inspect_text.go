@@ -60,15 +60,15 @@ func (in *inspection) totals(b *strings.Builder) {
 		fmt.Fprintf(b, "%-8s %d %s\n", name, files, strings.Join(rest, ", "))
 	}
 	if t := &in.Blocks; t.Files > 0 {
-		line("blocks", t.Files, fmt.Sprintf("(format %s)", in.formats("block")), bytesText(t.Bytes), grouped(t.Spans)+" spans of "+grouped(t.Traces)+" traces",
-			grouped(t.Groups)+" groups", ratio(t.Bytes, max(1, t.Spans))+" bytes a span")
+		line("blocks", t.Files, fmt.Sprintf("(format %s)", in.formats("block")), bytesText(t.Bytes), several(t.Spans, "span")+" of "+several(t.Traces, "trace"),
+			several(t.Groups, "group"), ratio(t.Bytes, max(1, t.Spans))+" bytes a span")
 		if t.Spans > 0 {
 			utc := func(ns uint64) string { return time.Unix(0, int64(ns)).UTC().Format(time.RFC3339) }
 			fmt.Fprintf(b, "spans    of %s to %s\n", utc(t.Oldest), utc(t.Newest))
 		}
 	}
 	if t := &in.Log; t.Files > 0 {
-		line("log", t.Files, fmt.Sprintf("(format %s)", in.formats("log")), bytesText(t.Bytes), grouped(t.Spans)+" spans in "+grouped(t.Records)+" records, until a block has them")
+		line("log", t.Files, fmt.Sprintf("(format %s)", in.formats("log")), bytesText(t.Bytes), several(t.Spans, "span")+" in "+several(t.Records, "record")+", until a block has them")
 	}
 	if len(in.Files) == 0 {
 		b.WriteString("no blocks and no log segments\n")
@@ -77,7 +77,7 @@ func (in *inspection) totals(b *strings.Builder) {
 		fmt.Fprintf(b, "others   %s\n", bytesText(in.OtherBytes))
 	}
 	if in.Gone > 0 {
-		fmt.Fprintf(b, "gone     %d files were deleted before they were read: merged, expired, or in a block now\n", in.Gone)
+		fmt.Fprintf(b, "gone     %s, deleted before it was read: merged, expired, or in a block now\n", several(in.Gone, "file"))
 	}
 }
 
@@ -174,6 +174,14 @@ func ratio(bytes, n int64) string {
 		return ""
 	}
 	return strconv.FormatFloat(float64(bytes)/float64(n), 'f', 2, 64)
+}
+
+// several writes a number and what it counts, in the plural where it is not one.
+func several[N int | int64 | uint64](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return grouped(int64(n)) + " " + what
 }
 
 // grouped writes a number with its thousands apart.

@@ -132,7 +132,7 @@ func watch(s *load.Sender, done <-chan error) error {
 
 func loadSummary(r *load.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "sent      %d spans of %d traces in %d requests, %s of OTLP, in %s\n", r.Spans, r.Traces, r.Requests, bytesText(r.Bytes), r.Elapsed.Round(time.Millisecond))
+	fmt.Fprintf(&b, "sent      %s of %s in %s, %s of OTLP, in %s\n", several(r.Spans, "span"), several(r.Traces, "trace"), several(r.Requests, "request"), bytesText(r.Bytes), r.Elapsed.Round(time.Millisecond))
 	fmt.Fprintf(&b, "accepted  %d, %s spans/s\n", r.Accepted, si(r.Rate()))
 	fmt.Fprintf(&b, "refused   %d\nfailed    %d\nretries   %d\n", r.Refused, r.Failed, r.Retries)
 	var reasons []string
@@ -141,7 +141,7 @@ func loadSummary(r *load.Report) string {
 	}
 	slices.Sort(reasons)
 	for _, reason := range reasons {
-		fmt.Fprintf(&b, "          %s: %d spans; the first: %.300s\n", reason, r.Reasons[reason].Spans, r.Reasons[reason].Example)
+		fmt.Fprintf(&b, "          %s: %s; the first: %.300s\n", reason, several(r.Reasons[reason].Spans, "span"), r.Reasons[reason].Example)
 	}
 	if r.WireBytes > 0 && r.WireBytes != r.Bytes {
 		fmt.Fprintf(&b, "on wire   %s\n", bytesText(r.WireBytes))

@@ -103,7 +103,7 @@ func testProcessor(ctx context.Context, c wasm.Config, raw []byte, times int) er
 		took += time.Since(begin)
 	}
 	return printProcessed(&b, func(left int) {
-		fmt.Fprintf(os.Stderr, "%d spans, %d dropped; loaded in %v, processed in %v", spans, spans-left, loaded.Round(time.Millisecond), took.Round(time.Microsecond))
+		fmt.Fprintf(os.Stderr, "%s, %d dropped; loaded in %v, processed in %v", several(spans, "span"), spans-left, loaded.Round(time.Millisecond), took.Round(time.Microsecond))
 		if times > 1 {
 			fmt.Fprintf(os.Stderr, " for %d times, %v a span", times, took/time.Duration(max(times*spans, 1)))
 		}

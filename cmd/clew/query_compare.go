@@ -81,9 +81,9 @@ func (a *querier) printCompared(all []difference, selection, baseline float64) e
 		}
 		_, _ = fmt.Fprintf(w, "%.1f %%\t%.1f %%\t%s%s\t%s\n", 100*d.selection, 100*d.baseline, sign, strings.Repeat("█", length), fieldText(d.field))
 	}
-	_, _ = fmt.Fprintf(w, "\nShares of the %.0f spans that are selected and of the %.0f others", selection, baseline)
+	_, _ = fmt.Fprintf(w, "\nShares of %s selected and of %s", several(int64(selection), "span"), several(int64(baseline), "other"))
 	if n := len(all) - lines; n > 0 {
-		_, _ = fmt.Fprintf(w, "; there are %d smaller differences: --json has all values", n)
+		_, _ = fmt.Fprintf(w, "; and %s: --json has all values", several(n, "smaller difference"))
 	}
 	_, _ = fmt.Fprintln(w)
 	return w.Flush()

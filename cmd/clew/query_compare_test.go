@@ -41,7 +41,7 @@ SELECTION  BASELINE  DIFFERENCE            ATTRIBUTE
 90.0 %     5.0 %     +█████████████████    span.http.route="/cart"
 100.0 %    70.0 %    +███████              span.id=…
 
-Shares of the 10 spans that are selected and of the 20 others
+Shares of 10 spans selected and of 20 others
 `
 	if got := out.String(); got != strings.TrimPrefix(want, "\n") {
 		t.Errorf("got:\n%s\nwant:%s", got, want)

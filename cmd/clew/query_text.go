@@ -23,7 +23,7 @@ func (a *querier) print(ans *queryAnswer) error {
 	case len(ans.Traces) > 0:
 		err = a.printTraces(ans.Traces, true)
 	default:
-		_, err = fmt.Fprintf(a.out, "nothing found in %d traces of %d spans that were looked at\n", ans.Scanned.Traces, ans.Scanned.Spans)
+		_, err = fmt.Fprintf(a.out, "looked at %s of %s, and found nothing\n", several(ans.Scanned.Traces, "trace"), several(ans.Scanned.Spans, "span"))
 	}
 	if err == nil && ans.Cursor != "" {
 		_, err = fmt.Fprintf(a.out, "\nthere are more: --limit N, or the next page with --cursor %s\n", ans.Cursor)

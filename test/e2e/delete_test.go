@@ -103,7 +103,7 @@ func TestDelete(t *testing.T) {
 		t.Errorf("deleted, and still seen by %v", got)
 	}
 	run(1, "no trace "+idOf(0).String(), idOf(0).String())
-	run(0, "11 traces match; none was deleted", "--service", "confided", "--dry-run")
+	run(0, "found     11 traces; nothing was deleted", "--service", "confided", "--dry-run")
 	run(0, "deleted   1 trace\n", "--tag", fmt.Sprint("password=", secret, "-", n-1), "--start", "1h", "--end", "0s")
 	run(2, "is empty", "--service", "confided", "--tag", "")
 	run(2, "nothing to delete", "--dry-run")
@@ -202,7 +202,7 @@ func TestDeleteAll(t *testing.T) {
 		t.Fatalf("%d, %v", status, err)
 	}
 	r := testkit.Run(t, nil, "delete", "--admin", s.Address("admin"), "--all")
-	if r.Status != 0 || !strings.HasPrefix(r.Stdout, "deleted   2500 traces\n") || !strings.Contains(r.Stderr, "1000 traces match, 1000 deleted") {
+	if r.Status != 0 || !strings.HasPrefix(r.Stdout, "deleted   2,500 traces\n") || !strings.Contains(r.Stderr, "1,000 traces found, 1,000 deleted") {
 		t.Errorf("status %d\n%s%s", r.Status, r.Stdout, r.Stderr)
 	}
 	_, body := get(t, s.URL("query")+"/api/v1/search")

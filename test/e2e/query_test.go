@@ -50,10 +50,10 @@ func TestQuery(t *testing.T) {
 	}{
 		{[]string{"{ status = error }"}, 0, []string{"START", idOf(2).String(), "shop GET /cart", "error", "db SELECT�[31m"}},
 		{[]string{"--limit", "1", "{ kind = server } > { kind = client }"}, 0, []string{idOf(2).String(), "--cursor "}},
-		{[]string{"{ name = `none` }"}, 0, []string{"nothing found in 0 traces"}},
+		{[]string{"{ name = `none` }"}, 0, []string{"looked at 0 traces of 0 spans, and found nothing"}},
 		{[]string{"--step", "0s", "{ } | count_over_time() by (resource.service.name)"}, 0, []string{"VALUE", `3      {resource.service.name="db"}`}},
 		{[]string{"{ } | rate()"}, 0, []string{"MIN", "COURSE", "█", "{}"}},
-		{[]string{"{ } | compare({ status = error })"}, 0, []string{"SELECTION", "100.0 %", "status=error", "Shares of the"}},
+		{[]string{"{ } | compare({ status = error })"}, 0, []string{"SELECTION", "100.0 %", "status=error", "Shares of 1 span selected"}},
 		{[]string{"explain { span.http.status_code = 200 }"}, 0, []string{"span.http.status_code = 200", "evaluated 3 traces of 6 spans", "found 3 traces"}},
 		{[]string{"{ status = }"}, 2, []string{"line 1, column 12", "{ status = }\n           ^"}},
 		{[]string{"--limit", "0", "{ }"}, 1, []string{`limit is "0"; want 1 to 2000`}},

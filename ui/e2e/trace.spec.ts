@@ -39,7 +39,7 @@ test("a trace shows its error, gap, repeats and details, by keys", async ({ page
   await expect(grid.getByRole("row").filter({ hasText: "GetCart" })).toHaveAttribute("aria-expanded", "false");
   await page.keyboard.press("/");
   await page.keyboard.type("charge");
-  await expect(page.getByText("1 of 11 match")).toBeVisible();
+  await expect(page.getByText("1 of 11 rows matches")).toBeVisible();
   await expect(grid.getByRole("row")).toHaveCount(2);
   await page.keyboard.press("Escape");
   await page.keyboard.press("c");

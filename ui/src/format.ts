@@ -23,6 +23,9 @@ export function count(n: number): string {
   return n.toLocaleString("en");
 }
 
+/** A number and what it counts, in the plural where it is not one: "1 span", "12 spans". */
+export const several = (n: number, what: string) => `${count(n)} ${n === 1 ? what : what + "s"}`;
+
 export function bytes(n: number): string {
   if (n >= 1e9) return trim(n / 1e9) + " GB";
   if (n >= 1e6) return trim(n / 1e6) + " MB";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FLAG, parseColumns, rowOf, spanIdOf, type Columns } from "./columns";
-import { count, duration, logTicks, ticks, tickText, timeTicks } from "./format";
+import { count, duration, logTicks, several, ticks, tickText, timeTicks } from "./format";
 import { assign } from "./hue";
 import { clamped, pretty } from "./pages/value";
 import { findRuns, flip, indexOf, match, reveal, shown, smooth, thread } from "./tree";
@@ -289,6 +289,7 @@ describe("format", () => {
     expect(duration(5_000)).toEqual(["5", "µs"]);
     expect(duration(12)).toEqual(["12", "ns"]);
     expect(count(41_234)).toBe("41.2k");
+    expect([0, 1, 2, 41_234].map((n) => several(n, "span"))).toEqual(["0 spans", "1 span", "2 spans", "41.2k spans"]);
     expect(ticks(0, 100, 5)).toEqual([0, 20, 40, 60, 80, 100]);
     expect(ticks(1_234_500, 1_234_600, 5)).toEqual([1_234_500, 1_234_520, 1_234_540, 1_234_560, 1_234_580, 1_234_600]);
   });

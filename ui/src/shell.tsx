@@ -4,7 +4,7 @@ import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { getServices, getStatus, type Status } from "./api";
 import { press } from "./commands";
-import { count } from "./format";
+import { count, several } from "./format";
 import { know } from "./hue";
 import { themeChanged } from "./paint";
 import { Ball, Icon } from "./parts";
@@ -60,10 +60,10 @@ function Pulse() {
     data.store.spans === 0
       ? "waiting for spans"
       : rate.current === undefined
-        ? `${count(data.store.spans)} spans`
-        : `${count(Math.round(rate.current))} spans/s`;
+        ? several(data.store.spans, "span")
+        : `${several(Math.round(rate.current), "span")}/s`;
   return (
-    <span className="pulse" title={`${count(data.store.spans)} spans stored; since the start: received = stored + refused`}>
+    <span className="pulse" title={`${several(data.store.spans, "span")} stored; since the start: received = stored + refused`}>
       <i className={rate.current ? "dot" : "dot idle"} />
       {text}
       <span className={data.refused ? "err only-w" : "dim only-w"}>· {count(data.refused)} refused</span>

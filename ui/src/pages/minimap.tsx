@@ -1,6 +1,7 @@
 // All rows of a trace at once, however many; dragging over it zooms.
 import { useCallback, useMemo, useRef, useState, type PointerEvent } from "react";
 import { FLAG, type Columns } from "../columns";
+import { several } from "../format";
 import { hue } from "../hue";
 import { ink, useCanvas, type Draw } from "../paint";
 import type { Segment } from "../tree";
@@ -91,7 +92,11 @@ export function Minimap({ c, path, zoom, set }: Props) {
   const ref = useCanvas(draw);
   const at = (e: PointerEvent) => Math.max(0, Math.min(width.current, e.clientX - e.currentTarget.getBoundingClientRect().left));
   return (
-    <div className={styles.mini} role="img" aria-label={`All ${c.spans} spans in time; the keys w, s, a and d zoom and pan`}>
+    <div
+      className={styles.mini}
+      role="img"
+      aria-label={`${several(c.spans, "span")} in time; the keys w, s, a and d zoom and pan`}
+    >
       <canvas
         ref={ref}
         onPointerDown={(e) => {

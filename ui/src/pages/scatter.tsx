@@ -2,7 +2,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useRef, useState, type PointerEvent } from "react";
 import type { Summary } from "../api";
-import { clock, count, durationText, logTicks, timeTicks } from "../format";
+import { clock, durationText, logTicks, several, timeTicks } from "../format";
 import { hue } from "../hue";
 import { ink, useCanvas, type Draw } from "../paint";
 import styles from "./search.module.css";
@@ -127,7 +127,7 @@ export function Scatter({ traces, zoom }: { traces: Summary[]; zoom: (z: Zoom) =
       return x >= x0 && x <= x1 && y >= y0 && y <= y1;
     });
     const range = `${durationText(s.duration(y1))} to ${durationText(s.duration(y0))}`;
-    return { x: x0, y: y1, text: `${count(inside.length)} ${inside.length === 1 ? "trace" : "traces"}, ${range}` };
+    return { x: x0, y: y1, text: `${several(inside.length, "trace")}, ${range}` };
   }, [box, points, traces]);
   return (
     <section className={`panel ${styles.plot}`} aria-label="Traces by time and duration; the list below has the same">
@@ -155,8 +155,8 @@ export function Scatter({ traces, zoom }: { traces: Summary[]; zoom: (z: Zoom) =
         >
           <b>{near.t.rootService}</b> {near.t.rootName}
           <br />
-          {durationText(near.t.durationNs)} · {count(near.t.spans)} spans
-          {near.t.errors > 0 && <span className="err"> · {near.t.errors} errors</span>}
+          {durationText(near.t.durationNs)} · {several(near.t.spans, "span")}
+          {near.t.errors > 0 && <span className="err"> · {several(near.t.errors, "error")}</span>}
           <br />
           {clock(BigInt(near.t.start))}
           <br />

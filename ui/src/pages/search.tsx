@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, search, type Found, type Summary } from "../api";
 import { useCommands } from "../commands";
 import { copy } from "../copy";
-import { bytes, clock, count, durationText, moment } from "../format";
+import { bytes, clock, count, durationText, moment, several } from "../format";
 import { Duration, ErrorMark, GapMark, Progress, Swatch, useHue } from "../parts";
 import { useStatus } from "../shell";
 import { searchQuery, type SearchParams } from "../url";
@@ -142,7 +142,7 @@ function Answer({ loaded, traces, last, more }: { loaded: number; traces: Summar
           <i className={scanned.complete ? undefined : styles.part} />
           {scanned.complete ? "scanned 100 %" : <span className="warn">▲ scanned in part: {scanned.reason}</span>}
           <span className="only-w">
-            {scanned.blocks} {scanned.blocks === 1 ? "block" : "blocks"} read
+            {several(scanned.blocks, "block")} read
             {scanned.blocksSkipped > 0 && `, ${scanned.blocksSkipped} ruled out`}
             {scanned.bytes > 0 ? `, ${bytes(scanned.bytes)}` : ", in memory"}
           </span>
@@ -327,7 +327,7 @@ function Results({ traces }: { traces: Summary[] }) {
             <Split t={t} longest={longest} />
             <span className="dim">
               <span className="ell">
-                {started(t)} · {count(t.spans)} spans
+                {started(t)} · {several(t.spans, "span")}
               </span>
               <span className="grow" />
               <Marks t={t} />

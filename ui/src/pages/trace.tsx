@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo, useRef } from "react";
 import { ApiError, getTrace, traceJSON } from "../api";
 import { FLAG, rowOf, spanIdOf, type Columns } from "../columns";
 import { useCommands } from "../commands";
-import { count, durationText, moment } from "../format";
+import { count, durationText, moment, several } from "../format";
 import { Duration, ErrorMark, GapMark, Icon, Progress, State, Swatch, useCopy, useHue } from "../parts";
 import { findRuns, flip, indexOf, isFolded, isOpened, match, onThread, reveal, shown, thread, type Segment } from "../tree";
 import { readMarks, readZoom, writeMarks, type TraceParams } from "../url";
@@ -260,7 +260,7 @@ function Trace({ c, grown }: { c: Columns; grown: () => void }) {
           Critical path
         </button>
         <span role="status" className="mid ell">
-          {found && `${count(found.hits)} of ${count(c.rows)} match`}
+          {found && `${count(found.hits)} of ${several(c.rows, "row")} ${found.hits === 1 ? "matches" : "match"}`}
         </span>
         <span className="grow" />
         <span className={`dim only-w ${styles.hints}`}>

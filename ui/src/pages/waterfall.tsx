@@ -1,7 +1,7 @@
 // The waterfall: real rows for what can be seen, recycled by slot, and one canvas behind them for the bars and the thread.
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
 import { FLAG, spanIdOf, type Columns } from "../columns";
-import { count, durationText, tickText, ticks } from "../format";
+import { count, durationText, several, tickText, ticks } from "../format";
 import { useCanvas, type Draw } from "../paint";
 import { Duration, ErrorMark, GapMark, Icon, Swatch } from "../parts";
 import { indexOf, isFolded, isOpened, type Folding, type Runs, type Segment, type Shown } from "../tree";
@@ -175,11 +175,7 @@ export function Waterfall({ c, rows: { runs, list, folding, row, go, fold }, pat
           critical path
         </span>
         <span className="grow" />
-        <span>
-          {total === c.rows
-            ? `${count(total)} ${total === 1 ? "row" : "rows"}`
-            : `${count(total)} rows stand for all ${count(c.rows)}`}
-        </span>
+        <span>{total === c.rows ? several(total, "row") : `${several(total, "row")} for all ${count(c.rows)}`}</span>
       </div>
     </div>
   );
