@@ -3,7 +3,9 @@ package query
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/clewtrace/clew/trace"
 )
@@ -37,37 +39,102 @@ func (e *Engine) Newest(ctx context.Context, sc trace.Scan, fn func(t *trace.Tra
 	return rep.Incomplete == "", nil
 }
 
-// Calls counts the calls between services in the traces that have a span in a range, in order of their names. It reads the
-// newest traces; complete is false when there were more than its budget of spans allows.
-func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, complete bool, err error) {
-	type pair struct{ parent, child string }
-	byPair := map[pair]*Calls{}
-	complete, err = e.Newest(ctx, trace.Scan{Range: r, Outline: true}, func(t *trace.Trace) {
-		tree := trace.Arrange(t.Spans)
-		for _, row := range tree.Rows {
-			if row.Parent < 0 || row.Span < 0 || tree.Rows[row.Parent].Span < 0 {
-				continue
-			}
-			child := &t.Spans[row.Span]
-			p := pair{t.Spans[tree.Rows[row.Parent].Span].Service(), child.Service()}
-			if p.parent == p.child {
-				continue
-			}
-			c := byPair[p]
-			if c == nil {
-				c = &Calls{Parent: p.parent, Child: p.child}
-				byPair[p] = c
-			}
-			c.Count++
-			if child.IsError() {
-				c.Errors++
-			}
+// callsTime is how long all traces of a time are read for one count of calls: some 20 million spans on two cores.
+const callsTime = 30 * time.Second
+
+// errCallsTime is the cause of the end of a count's time.
+var errCallsTime = errors.New("the time of a count of calls is over")
+
+// Workers is how many goroutines All calls from.
+func Workers() int { return wholeWorkers() }
+
+// All calls fn with all traces that have a span in the range of a scan without conditions, in no order, for counts of calls. It reads on all cores, and
+// holds a trace for each: fn is called from several goroutines at once, of which each has a number below Workers. complete is false when
+// it took longer than a count may, or a part of the store could not be read.
+func (e *Engine) All(ctx context.Context, sc trace.Scan, fn func(worker int, t *trace.Trace)) (complete bool, err error) {
+	return e.all(ctx, sc, callsTime, fn)
+}
+
+func (e *Engine) all(ctx context.Context, sc trace.Scan, patience time.Duration, fn func(worker int, t *trace.Trace)) (complete bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errCallsTime)
+	defer cancel()
+	var rep trace.ScanReport
+	sc.Whole = true
+	err = e.Tables(ctx, sc, &rep, allWhole(fn))
+	if err != nil && errors.Is(context.Cause(ctx), errCallsTime) {
+		return false, nil
+	}
+	return rep.Incomplete == "", err
+}
+
+// allWhole takes each whole trace.
+type allWhole func(worker int, t *trace.Trace)
+
+// Workers returns how many goroutines there may be.
+func (allWhole) Workers() int { return wholeWorkers() }
+
+// Table is not called: whole traces were asked for.
+func (allWhole) Table(int, *trace.Table) error { return errors.New("a table in place of whole traces") }
+
+// Trace hands a trace on.
+func (fn allWhole) Trace(worker int, t *trace.Trace) error {
+	fn(worker, t)
+	return nil
+}
+
+// caller is who calls whom.
+type caller struct{ parent, child string }
+
+// callCounts is what one goroutine has counted.
+type callCounts map[caller]*Calls
+
+func (cs callCounts) add(p caller, count, errors uint64) {
+	c := cs[p]
+	if c == nil {
+		c = &Calls{Parent: p.parent, Child: p.child}
+		cs[p] = c
+	}
+	c.Count += count
+	c.Errors += errors
+}
+
+func (cs callCounts) addTrace(t *trace.Trace) {
+	tree := trace.Arrange(t.Spans)
+	for _, row := range tree.Rows {
+		if row.Parent < 0 || row.Span < 0 || tree.Rows[row.Parent].Span < 0 {
+			continue
 		}
-	})
+		child := &t.Spans[row.Span]
+		p := caller{t.Spans[tree.Rows[row.Parent].Span].Service(), child.Service()}
+		if p.parent == p.child {
+			continue
+		}
+		failed := uint64(0)
+		if child.IsError() {
+			failed = 1
+		}
+		cs.add(p, 1, failed)
+	}
+}
+
+// Calls counts the calls between services in all traces that have a span in a range, in order of their names. complete is false when
+// it took longer than a count may, or a part of the store could not be read.
+func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, complete bool, err error) {
+	counted := make([]callCounts, Workers())
+	for i := range counted {
+		counted[i] = callCounts{}
+	}
+	complete, err = e.All(ctx, trace.Scan{Range: r, Outline: true}, func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
 	if err != nil {
 		return nil, false, err
 	}
-	for _, c := range byPair {
+	sum := counted[0]
+	for _, theirs := range counted[1:] {
+		for p, c := range theirs {
+			sum.add(p, c.Count, c.Errors)
+		}
+	}
+	for _, c := range sum {
 		calls = append(calls, *c)
 	}
 	slices.SortFunc(calls, func(a, b Calls) int { return cmp.Or(cmp.Compare(a.Parent, b.Parent), cmp.Compare(a.Child, b.Child)) })

@@ -16,8 +16,8 @@ type dependency struct {
 	Calls  uint64 `json:"callCount"`
 }
 
-// dependencies counts the calls between services in the traces of a stretch of time. Jaeger has them counted beforehand; here the
-// newest traces are read, and a header says so when there were more than are read for one answer.
+// dependencies counts the calls between services in the traces of a stretch of time. Jaeger has them counted beforehand; here
+// all of the time's traces are read, and a header says so when that took too long.
 func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	end, ok, err := number(r.URL.Query(), "endTs", "milliseconds")
 	if err != nil {
@@ -47,7 +47,7 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	}
 	answer := api.Answer{Value: body{Data: out}}
 	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest traces only"}
+		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in a part of the traces: ask for a shorter time"}
 	}
 	return answer, nil
 }

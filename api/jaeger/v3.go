@@ -97,7 +97,7 @@ func (a *API) dependenciesV3(r *http.Request) (api.Answer, error) {
 	}
 	answer := api.Answer{Value: out}
 	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in the newest traces only"}
+		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in a part of the traces: ask for a shorter time"}
 	}
 	return answer, err
 }

@@ -60,6 +60,19 @@ func (l links) add(parent, child string, failed bool) {
 	}
 }
 
+// merge adds what others counted.
+func (l links) merge(others links) {
+	for p, o := range others {
+		k := l[p]
+		if k == nil {
+			l[p] = o
+			continue
+		}
+		k.Count += o.Count
+		k.Errors += o.Errors
+	}
+}
+
 // list returns the links in order of their names.
 func (l links) list() []*link {
 	out := make([]*link, 0, len(l))
@@ -145,6 +158,9 @@ func sidesOf(t *trace.Trace) []*side {
 	}
 	return out
 }
+
+// sideKeys are the attributes that read looks at, beside "error".
+var sideKeys = []string{"peer.service", "network.local.address", "network.local.ipv6", "network.local.port", "zipkin.shared"}
 
 func (s *side) read(from *trace.Span) {
 	s.id, s.start = from.ID, from.Start

@@ -359,8 +359,8 @@ func serviceIs(name string) trace.Cond {
 	return trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(name)}
 }
 
-// dependencies counts the calls between services. Zipkin has them counted beforehand; here the newest traces are read, and a
-// header says so when there were more than are read for one answer.
+// dependencies counts the calls between services. Zipkin has them counted beforehand; here all traces of the time are read, and a
+// header says so when that took too long.
 func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	form, err := given(r, "endTs")
 	if err != nil {
@@ -370,14 +370,22 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	if err := cmp.Or(read(form, &endTS, &lookback), positive(&endTS, &lookback)); err != nil {
 		return api.Answer{}, err
 	}
-	calls := links{}
-	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: rangeOf(endTS.value, lookback.value)}, calls.addTrace)
+	counted := make([]links, query.Workers())
+	for i := range counted {
+		counted[i] = links{}
+	}
+	sc := trace.Scan{Range: rangeOf(endTS.value, lookback.value), Outline: true, Keys: sideKeys}
+	complete, err := a.engine.All(r.Context(), sc, func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
 	if err != nil {
 		return api.Answer{}, err
 	}
+	calls := counted[0]
+	for _, theirs := range counted[1:] {
+		calls.merge(theirs)
+	}
 	why := ""
 	if !complete {
-		why = "counted in the newest traces only"
+		why = "counted in a part of the traces: ask for a shorter time"
 	}
 	return incomplete(api.Answer{Value: calls.list()}, why), nil
 }
