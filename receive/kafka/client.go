@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,7 +66,7 @@ func (c *Consumer) options() ([]kgo.Opt, error) {
 
 // unpacker decompresses batches of records, and counts what comes out as held until the last of its records is recycled.
 type unpacker struct {
-	inner  kgo.Decompressor
+	tiers  []tier // each with a higher limit than the one before
 	bodies *receive.Bodies
 
 	mu   sync.Mutex
@@ -75,29 +76,63 @@ type unpacker struct {
 // errCrowded is of a batch for which there is no room at the moment. It is fetched again.
 var errCrowded = errors.New("too many bytes are being received at once")
 
-func newUnpacker(limit int64, bodies *receive.Bodies) (*unpacker, error) {
-	probe, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(int(limit))) // which connects to nothing: only a client makes a decompressor with a limit
-	if err != nil {
-		return nil, fmt.Errorf("make a decompressor: %w", err)
-	}
-	defer probe.Close()
-	inner, ok := probe.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
-	if !ok {
-		return nil, errors.New("make a decompressor: the client has none")
-	}
-	return &unpacker{inner: inner, bodies: bodies, held: map[*byte]func(){}}, nil
+// tier decompresses what becomes at most limit bytes.
+type tier struct {
+	kgo.Decompressor
+	limit int64
 }
 
-// Decompress returns what is in a batch, or kgo.ErrMaxDecompress, or errCrowded.
+// usualGrowth is how many times as large batches become that are compressed well.
+const usualGrowth = 8
+
+func newUnpacker(limit int64, bodies *receive.Bodies) (*unpacker, error) {
+	u := &unpacker{bodies: bodies, held: map[*byte]func(){}}
+	for n := limit; len(u.tiers) == 0 || n >= 1<<20; n /= 2 {
+		probe, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(int(n))) // which connects to nothing: only a client makes a decompressor with a limit
+		if err != nil {
+			return nil, fmt.Errorf("make a decompressor: %w", err)
+		}
+		inner, ok := probe.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+		probe.Close()
+		if !ok {
+			return nil, errors.New("make a decompressor: the client has none")
+		}
+		u.tiers = slices.Insert(u.tiers, 0, tier{inner, n})
+	}
+	return u, nil
+}
+
+// Decompress returns what is in a batch, or kgo.ErrMaxDecompress, or errCrowded. Memory is held before it is taken: as much as such batches usually become and, if that is not
+// enough, twice as much, and so on.
 func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
 	}
-	out, err := u.inner.Decompress(src, codec)
+	last := len(u.tiers) - 1
+	for i := range u.tiers {
+		if i < last && u.tiers[i].limit < usualGrowth*int64(len(src)) {
+			continue
+		}
+		out, err := u.within(&u.tiers[i], src, codec)
+		if i == last || !errors.Is(err, kgo.ErrMaxDecompress) {
+			return out, err
+		}
+	}
+	return nil, nil // there is a last one
+}
+
+// within decompresses what becomes at most as large as a tier has it, and holds what it is.
+func (u *unpacker) within(t *tier, src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	most, err := u.bodies.Hold(t.limit)
+	if err != nil {
+		return nil, errCrowded
+	}
+	out, err := t.Decompress(src, codec)
+	most()
 	if err != nil || len(out) == 0 {
 		return out, err
 	}
-	release, err := u.bodies.Hold(int64(len(out)))
+	release, err := u.bodies.Hold(int64(cap(out)))
 	if err != nil {
 		return nil, errCrowded
 	}

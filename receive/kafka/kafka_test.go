@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +129,66 @@ func TestHalves(t *testing.T) {
 		if _, _, after := meter.Totals(); after-before != uint64(100-len(broken)) {
 			t.Errorf("%d spans are stored; want %d", after-before, 100-len(broken))
 		}
+	}
+}
+
+// packed returns a batch of n zeros, compressed.
+func packed(t *testing.T, n int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := z.Write(make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestUnpack: memory for a batch is held before it is taken, and as much as it has afterwards.
+func TestUnpack(t *testing.T) {
+	const most = 32 << 20
+	bodies := receive.NewBodies(most, most)
+	u, err := newUnpacker(most, bodies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holdable := func(n int64) bool {
+		release, err := bodies.Hold(n)
+		if err == nil {
+			release()
+		}
+		return err == nil
+	}
+	for _, n := range []int{1 << 10, 1 << 20, 3 << 20, 12 << 20} {
+		out, err := u.Decompress(packed(t, n), kgo.CodecGzip)
+		if err != nil || len(out) != n {
+			t.Fatalf("%d bytes: %d bytes, %v", n, len(out), err)
+		}
+		if holdable(most-int64(n)+1) || !holdable(most-int64(cap(out))) {
+			t.Errorf("another amount is held than the %d bytes of the batch", cap(out))
+		}
+		u.PutDecompressBytes(out)
+		if !holdable(most) {
+			t.Errorf("a batch of %d bytes is held after it was given back", n)
+		}
+	}
+	if _, err := u.Decompress(packed(t, most+1), kgo.CodecGzip); !errors.Is(err, kgo.ErrMaxDecompress) {
+		t.Errorf("a batch of more than the limit: %v", err)
+	}
+	release, err := bodies.Hold(most - 2<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	bomb := packed(t, most)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = u.Decompress(bomb, kgo.CodecGzip)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, errCrowded) || took > 12<<20 {
+		t.Errorf("without room for it: %v, and %d bytes were taken", err, took)
 	}
 }
 

@@ -81,19 +81,6 @@ func (w *writer) put() {
 
 // piece stores records. After an error, which a later try may not have, none, some or all of them are.
 func (w *writer) piece(ctx context.Context, records []*kgo.Record) error {
-	size := int64(0)
-	for _, r := range records {
-		size += int64(len(r.Value))
-	}
-	var release func()
-	err := patiently(ctx, func() (err error) {
-		release, err = w.c.bodies.Hold(2 * size) // their binary form, in pieces and as a whole
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer release()
 	w.poison = w.poison[:0]
 	for len(records) > 0 {
 		var same []*kgo.Record
@@ -103,11 +90,33 @@ func (w *writer) piece(ctx context.Context, records []*kgo.Record) error {
 		if w.c.cfg.TenantHeader != "" {
 			tctx = trace.WithTenant(ctx, tenant)
 		}
-		if err := w.group(tctx, same); err != nil {
+		release, err := w.hold(tctx, same)
+		if err != nil {
+			return err
+		}
+		err = w.group(tctx, same)
+		release()
+		if err != nil {
 			return err
 		}
 	}
 	return w.bury(ctx)
+}
+
+// hold takes memory for the binary form of a tenant's records, in pieces and as a whole.
+func (w *writer) hold(ctx context.Context, records []*kgo.Record) (release func(), err error) {
+	size := int64(0)
+	for _, r := range records {
+		size += 2 * int64(len(r.Value))
+	}
+	err = patiently(ctx, func() (err error) {
+		release, err = w.c.bodies.HoldFor(ctx, size)
+		return err
+	})
+	if trace.KindOf(err) == trace.UnknownTenant { // the records are refused, and counted, where they are written
+		return w.c.bodies.Hold(size)
+	}
+	return release, err
 }
 
 // ofOneTenant returns the records that are of the same tenant as the first, and the others.
