@@ -138,6 +138,20 @@ test("pasted headers and foreign links land on the trace or search", async ({ pa
   await expect(page.getByRole("status").filter({ hasText: "1 trace" })).toBeVisible();
   await page.goto(`${server.url}/trace/${traceId(1)}?uiFind=charge`);
   await expect(page.getByRole("treegrid").getByRole("row")).toHaveCount(2);
+  await page.goto(`${server.url}/trace/${traceId(1)}...${traceId(2)}?cohort=${traceId(1)}&cohort=${traceId(2)}`);
+  await expect(page).toHaveURL((u) => u.pathname === `/trace/${traceId(1)}`);
+  await expect(page.getByRole("treegrid")).toBeVisible();
+  for (const path of [
+    "/dependencies",
+    "/deep-dependencies?service=cart",
+    "/monitor?service=cart&lookback=1h",
+    "/quality-metrics",
+  ]) {
+    await page.goto(server.url + path);
+    await expect(page).toHaveURL(
+      (u) => u.pathname === "/search" && u.searchParams.get("service") === (path.includes("cart") ? "cart" : null),
+    );
+  }
   await page.goto(`${server.url}/no/such/page`);
   await expect(page.getByRole("heading", { name: "There is no such page" })).toBeVisible();
 });

@@ -59,7 +59,10 @@ for (const [name, at] of Object.entries(ports)) {
     await expect(one).toBeVisible();
     await page.goto(`${at().url}/zipkin/?serviceName=payment&lookback=15m&endTs=${end - 3600_000}&limit=10`);
     await expect(page.getByRole("heading", { name: "No trace matches" })).toBeVisible();
-    await page.goto(`${at().url}/zipkin/dependency?startTime=1&endTime=2`);
+    await page.goto(`${at().url}/zipkin/dependency?startTime=${end - 900_000}&endTime=${end}`);
+    await expect(page).toHaveURL(
+      (u) => u.searchParams.get("from") === `${end - 900_000}000000` && u.searchParams.get("to") === `${end}000000`,
+    );
     await expect(page.getByRole("status").filter({ hasText: "2 traces" })).toBeVisible();
   });
 

@@ -13,6 +13,7 @@ import {
   readTyped,
   readZoom,
   searchQuery,
+  firstOf,
   traceIdIn,
   writeMarks,
 } from "./url";
@@ -274,6 +275,7 @@ describe("url", () => {
       expect(traceIdIn(s), s).toBe(id);
     expect(traceIdIn("eee19b7ec3c1b174")).toBe("0000000000000000eee19b7ec3c1b174");
     expect(traceIdIn("cart")).toBeUndefined();
+    expect(["a1...b2", "...b2", "a1...", "a1", "..."].map(firstOf)).toEqual(["a1", "b2", "a1", "a1", "..."]);
   });
   it("reads a zoom, or all", () => {
     expect(readZoom("5-10", 100)).toEqual([5, 10]);

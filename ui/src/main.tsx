@@ -17,7 +17,7 @@ import "./tokens.css";
 import "./base.css";
 import { State } from "./parts";
 import { Shell } from "./shell";
-import { formatQuery, parseQuery, readSearch, readTrace, type Raw } from "./url";
+import { firstOf, formatQuery, parseQuery, readSearch, readTrace, type Raw } from "./url";
 
 // A part that cannot be loaded is one of a server that is away, or was replaced by another version. By the browser's own error the
 // router would reload at once, into a browser's page without Clew.
@@ -63,12 +63,27 @@ const trace = createRoute({
   getParentRoute: () => root,
   path: "/trace/$id",
   validateSearch: (raw) => readTrace(raw as Raw),
+  beforeLoad: ({ params, search }) => {
+    // Jaeger's comparison of two traces, A...B, has no page here: the first is shown.
+    const id = firstOf(params.id);
+    if (id !== params.id) throw redirect({ to: "/trace/$id", params: { id }, search, replace: true });
+  },
   component: lazyRouteComponent(tracePage, "TracePage"),
 });
 
 // Zipkin's addresses land on the same search or trace: with /zipkin before them, and without, as they are where the page itself is below
 // /zipkin (on Zipkin's port), and were before Zipkin 2.
-const zipkin = ["/zipkin", "/zipkin/dependency", "/dependency"].map((path) =>
+// So do Jaeger's, of pages that are not here, on a search for their service.
+const elsewhere = [
+  "/zipkin",
+  "/zipkin/dependency",
+  "/dependency",
+  "/dependencies",
+  "/deep-dependencies",
+  "/monitor",
+  "/quality-metrics",
+];
+const zipkin = elsewhere.map((path) =>
   createRoute({
     getParentRoute: () => root,
     path,

@@ -89,6 +89,9 @@ function readLookback(lookback: string | undefined): string | undefined {
 function readTimes(raw: Raw): Pick<SearchParams, "range" | "from" | "to"> {
   const endTs = one(raw.endTs);
   if (endTs) return readZipkinTimes(raw, endTs);
+  // The dependencies of Lens are of a time in ms.
+  const endTime = one(raw.endTime);
+  if (endTime) return readZipkinTimes({ startTs: raw.startTime }, endTime);
   const lookback = readLookback(one(raw.lookback));
   return {
     range: one(raw.range) ?? lookback,
@@ -120,10 +123,13 @@ export function readSearch(raw: Raw): SearchParams {
 
 // The foreign forms are gone once they are understood: they would be understood again with every step.
 const foreign =
-  "tags annotationQuery serviceName remoteServiceName spanName minDuration maxDuration lookback millis start end startTs endTs sortOrder".split(
+  "tags annotationQuery serviceName remoteServiceName spanName minDuration maxDuration lookback millis start end startTs endTs startTime endTime sortOrder".split(
     " ",
   );
 const said = Object.fromEntries(foreign.map((k) => [k, undefined]));
+
+/** The first trace ID of Jaeger's comparison of two, A...B; else the ID itself. */
+export const firstOf = (id: string) => id.split("...").find((part) => part !== "") ?? id;
 
 export function readTrace(raw: Raw): TraceParams {
   // Jaeger's uiFind is a span ID in its links to spans, and a text to find otherwise.
