@@ -2,6 +2,7 @@ package jaeger
 
 import (
 	"context"
+	_ "embed"
 	"net/http"
 	"time"
 
@@ -16,6 +17,13 @@ const (
 	// chunkBytes is when a message of a stream is large enough: clients of gRPC take 4 MiB as they come.
 	chunkBytes = 1 << 20
 )
+
+// descriptors is a FileDescriptorSet of both services: names, numbers and types.
+//
+// Source: jaeger-idl 0.14.0; test/jaegerquery makes it, and holds it against that.
+//
+//go:embed descriptors.binpb
+var descriptors []byte
 
 // GRPC returns the handler of Jaeger's gRPC port, for a server that speaks HTTP/2.
 func (a *API) GRPC() http.Handler {
@@ -40,6 +48,13 @@ func (a *API) GRPC() http.Handler {
 		mux.Handle("/"+c.service+"/"+c.method, a.gate.GRPC("jaeger", c.call, c.answer))
 	}
 	mux.Handle(api.HealthMethod, api.Health(serviceV2, serviceV3))
+	reflection, err := api.Reflection(descriptors, serviceV2, serviceV3)
+	if err != nil { // they are part of the binary
+		panic(err)
+	}
+	for _, method := range api.ReflectionMethods {
+		mux.Handle(method, reflection)
+	}
 	mux.Handle("/", api.NoCall(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "this port answers Jaeger's query API over gRPC, which is POST over HTTP/2 with content-type application/grpc; HTTP is on the query port, 16686", http.StatusUnsupportedMediaType)
 	})))

@@ -261,3 +261,38 @@ func TestGuarded(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestDescriptors holds what describes the services against jaeger-idl's definitions.
+func TestDescriptors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	file := filepath.Join(t.TempDir(), "set")
+	cmd := exec.CommandContext(t.Context(), testkit.Program(t, "idl"), "-descriptors", file)
+	cmd.Dir = "idl"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	set, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, "../../api/jaeger/descriptors.binpb", set)
+}
+
+// TestReflection learns the services from the server, as grpcurl does.
+func TestReflection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	s := testkit.Start(t)
+	c := connect(t, s.Address("query_grpc"))
+	for _, version := range []string{"v1", "v1alpha"} {
+		c.shows(t, "reflection/"+version, "",
+			`grpc.health.v1.Health/Check grpc.health.v1.HealthCheckRequest grpc.health.v1.HealthCheckResponse`,
+			`grpc.reflection.v1.ServerReflection/ServerReflectionInfo`,
+			`jaeger.api_v2.QueryService/FindTraces jaeger.api_v2.FindTracesRequest jaeger.api_v2.SpansResponseChunk`,
+			`jaeger.api_v3.QueryService/FindTraces jaeger.api_v3.FindTracesRequest opentelemetry.proto.trace.v1.TracesData`,
+		)
+	}
+}

@@ -56,7 +56,16 @@ func (a *answer) add(raw []byte, size int) {
 
 func run() error {
 	ca := flag.String("ca", "", "PEM file of the authority that signed the server's certificate; empty: no TLS")
+	set := flag.String("descriptors", "", "write the descriptors of the services to this file, and do nothing else")
 	flag.Parse()
+	if *set != "" {
+		v3, err := compile()
+		if err != nil {
+			return err
+		}
+		b, err := descriptors(v3.files)
+		return errors.Join(err, os.WriteFile(*set, b, 0o644))
+	}
 	creds := insecure.NewCredentials()
 	if *ca != "" {
 		var err error
@@ -122,6 +131,8 @@ func ask(conn *grpc.ClientConn, v3 *service, c *call, a *answer) error {
 	switch {
 	case strings.HasPrefix(c.Call, "v3/"):
 		return v3.ask(ctx, conn, c, a)
+	case strings.HasPrefix(c.Call, "reflection/"):
+		return learn(ctx, conn, c.Call[len("reflection/"):], a)
 	case c.Call == "health":
 		resp, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: string(c.Request[1 : len(c.Request)-1])})
 		if err == nil {

@@ -24,12 +24,15 @@ import (
 )
 
 // service is jaeger.api_v3.QueryService, as its .proto file has it.
-type service struct{ protoreflect.ServiceDescriptor }
+type service struct {
+	protoreflect.ServiceDescriptor
+	files []protoreflect.FileDescriptor // of both versions
+}
 
 // compile compiles the definitions that are in the source of jaeger-idl's module.
 func compile() (*service, error) {
 	dirs := map[string]string{}
-	for _, module := range []string{"github.com/jaegertracing/jaeger-idl", "github.com/google/gnostic-models"} {
+	for _, module := range []string{"github.com/jaegertracing/jaeger-idl", "github.com/google/gnostic-models", "github.com/gogo/protobuf"} {
 		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 		if err != nil {
 			return nil, fmt.Errorf("go list -m %s: %w", module, err)
@@ -41,7 +44,11 @@ func compile() (*service, error) {
 			return protocompile.SearchResult{Proto: protodesc.ToFileDescriptorProto(d)}, nil
 		}
 		file := filepath.Join(dirs["github.com/jaegertracing/jaeger-idl"], "proto", path)
-		if rest, ok := strings.CutPrefix(path, "gnostic/"); ok {
+		if path == "model.proto" {
+			file = filepath.Join(dirs["github.com/jaegertracing/jaeger-idl"], "proto", "api_v2", path)
+		} else if strings.HasPrefix(path, "gogoproto/") {
+			file = filepath.Join(dirs["github.com/gogo/protobuf"], path)
+		} else if rest, ok := strings.CutPrefix(path, "gnostic/"); ok {
 			file = filepath.Join(dirs["github.com/google/gnostic-models"], rest)
 		} else if strings.HasPrefix(path, "openapiv3/") {
 			file = filepath.Join(dirs["github.com/google/gnostic-models"], path)
@@ -49,11 +56,11 @@ func compile() (*service, error) {
 		f, err := os.Open(file)
 		return protocompile.SearchResult{Source: f}, err
 	})
-	files, err := (&protocompile.Compiler{Resolver: protocompile.WithStandardImports(resolver)}).Compile(context.Background(), "api_v3/query_service.proto")
+	files, err := (&protocompile.Compiler{Resolver: protocompile.WithStandardImports(resolver)}).Compile(context.Background(), "api_v3/query_service.proto", "api_v2/query.proto")
 	if err != nil {
 		return nil, err
 	}
-	return &service{files[0].Services().ByName("QueryService")}, nil
+	return &service{files[0].Services().ByName("QueryService"), []protoreflect.FileDescriptor{files[1], files[0]}}, nil
 }
 
 // ask calls a method by its name.
