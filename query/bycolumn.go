@@ -28,7 +28,7 @@ type columnLeaf struct {
 	*leaf
 	cond *column.Condition
 	by   []*column.Field
-	of   *column.Field // nil: spans are counted
+	of   *column.Field    // nil: spans are counted
 	comp *columnComparing // of compare()
 }
 

@@ -101,7 +101,8 @@ func profileCalls() []openapi.Call {
 			Path: "/debug/pprof/{profile}", Name: "profile", Summary: "A profile by its name", Type: profile,
 			Params: []openapi.Param{
 				{Name: "profile", In: "path", Text: "such as heap, allocs, goroutine, mutex, block", Example: "heap"},
-				{Name: "debug", Kind: openapi.Number, Text: "more than 0: as text", Missing: "0"}, {Name: "gc", Kind: openapi.Number, Text: "1: collect garbage before; of heap"},
+				{Name: "debug", Kind: openapi.Number, Text: "more than 0: as text", Missing: "0"},
+				{Name: "gc", Kind: openapi.Number, Text: "1: collect garbage before; of heap"},
 			},
 			Errors: []openapi.Refusal{{Status: http.StatusNotFound, When: "there is no such profile", Type: text}},
 		},

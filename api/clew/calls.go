@@ -7,17 +7,13 @@ import (
 	"github.com/clewtrace/clew/api/openapi"
 )
 
+// What may be asked for at once, at most.
 const (
-	defaultLimit   = 20
-	maxLimit       = 2000
-	defaultSpans   = 3
-	maxSpans       = 1000
-	maxExemplars   = 1000
-	defaultTimeout = 30 * time.Second
-	maxTimeout     = 10 * time.Minute
-	maxStep        = 365 * 24 * time.Hour
-	// defaultNames is how many keys or values one answer has unless it is asked for more.
-	defaultNames = 100
+	maxLimit     = 2000
+	maxSpans     = 1000
+	maxExemplars = 1000
+	maxTimeout   = 10 * time.Minute
+	maxStep      = 365 * 24 * time.Hour
 )
 
 // Calls returns the calls of the query port.

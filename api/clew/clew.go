@@ -100,7 +100,8 @@ func (a *API) status(r *http.Request, _ *openapi.Values) (api.Answer, error) {
 	received, refused, stored := a.process.Totals(r.Context())
 	return api.Answer{Value: statusAnswer{
 		a.process.Version, decimal(uint64(a.process.Started.UnixNano())), decimal(uint64(time.Now().UnixNano())), a.process.Listen, received, refused, stored,
-		storeStatus{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)}, keptRetention{int64(age), bytes},
+		storeStatus{st.Spans, st.Blocks, st.Bytes, decimal(st.Oldest), decimal(st.Newest)},
+		keptRetention{int64(age), bytes},
 	}}, nil
 }
 

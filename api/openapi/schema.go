@@ -47,7 +47,7 @@ func (s *schemas) of(t reflect.Type) object {
 	case reflect.Uint, reflect.Uint8, reflect.Uint32, reflect.Uint64:
 		return object{"type": "integer", "minimum": 0}
 	case reflect.Slice:
-		if one, ok := reflect.Zero(t).Interface().(OneOf); ok {
+		if one, ok := reflect.TypeAssert[OneOf](reflect.Zero(t)); ok {
 			return object{"type": "array", "items": s.oneOf(one)}
 		}
 		return object{"type": "array", "items": s.of(t.Elem())}
@@ -98,8 +98,7 @@ func (s *schemas) structure(t reflect.Type) object {
 }
 
 func (s *schemas) fields(t reflect.Type, add func(name string, optional bool, schema object)) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			s.fields(f.Type, add)
 			continue

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clewtrace/clew/api"
@@ -90,11 +91,7 @@ func (p *Param) want() string {
 		return "true or false"
 	}
 	if n := len(p.OneOf); n > 0 {
-		out := p.OneOf[0]
-		for _, s := range p.OneOf[1 : n-1] {
-			out += ", " + s
-		}
-		return out + " or " + p.OneOf[n-1]
+		return strings.Join(p.OneOf[:n-1], ", ") + " or " + p.OneOf[n-1]
 	}
 	return ""
 }
