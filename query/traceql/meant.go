@@ -177,7 +177,7 @@ func (p *parser) noStage() {
 	case tField:
 		p.fail(errorAt(t.pos, "expected a filter, found %s; conditions stand in braces, as in { %s … }", t, t))
 	case tString:
-		p.fail(errorAt(t.pos, "expected a filter, found %s; a text is looked for in a field, as in { name =~ `.*%s.*` }", t, shorten(t.text)))
+		p.fail(errorAt(t.pos, "expected a filter, found %s; a text is looked for in a field, as in { name =~ `.*%s.*` }", t, strings.ToValidUTF8(shorten(t.text), "\uFFFD")))
 	default:
 		p.failExpected("a filter, as in { status = error }")
 	}
