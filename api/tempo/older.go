@@ -16,33 +16,39 @@ import (
 
 // byTags returns the query of the older form: all tags are on one span, as a part of their values in any case, and the trace's duration is in between.
 func byTags(q wire.SearchRequest) (*traceql.Query, error) {
-	if q.MaxDuration > 0 && q.MaxDuration < q.MinDuration {
-		return nil, trace.Errorf(trace.Invalid, "invalid maxDuration: %v is less than minDuration, %v", q.MaxDuration, q.MinDuration)
-	}
-	var conds []traceql.Expr
+	var cond traceql.Expr
 	for _, t := range q.Tags {
-		conds = append(conds, tagCond(t))
+		cond = both(cond, tagCond(t))
 	}
-	bound := func(op traceql.Op, d time.Duration) {
-		if d > 0 {
-			conds = append(conds, compare(op, intrinsic(traceql.TraceDuration), traceql.TypeDuration, trace.Int(int64(d))))
-		}
-	}
-	bound(traceql.OpGreaterEqual, q.MinDuration)
-	bound(traceql.OpLessEqual, q.MaxDuration)
-	filter := &traceql.Filter{}
-	for _, c := range conds {
-		if filter.Cond == nil {
-			filter.Cond = c
-		} else {
-			filter.Cond = &traceql.Binary{Op: traceql.OpAnd, X: filter.Cond, Y: c}
-		}
-	}
+	filter := &traceql.Filter{Cond: both(cond, durationCond(q))}
 	out := &traceql.Query{Search: &traceql.Pipeline{Stages: []traceql.Stage{filter}}}
 	if err := traceql.Check(out); err != nil {
 		return nil, &trace.Error{Kind: trace.KindOf(err), Msg: "invalid tags: " + err.Error()}
 	}
 	return out, nil
+}
+
+// durationCond returns the condition on the trace's duration; nil if there is none.
+func durationCond(q wire.SearchRequest) (cond traceql.Expr) {
+	bound := func(op traceql.Op, d time.Duration) {
+		if d > 0 {
+			cond = both(cond, compare(op, intrinsic(traceql.TraceDuration), traceql.TypeDuration, trace.Int(int64(d))))
+		}
+	}
+	bound(traceql.OpGreaterEqual, q.MinDuration)
+	bound(traceql.OpLessEqual, q.MaxDuration)
+	return cond
+}
+
+// both joins two conditions, of which nil is none.
+func both(x, y traceql.Expr) traceql.Expr {
+	switch {
+	case x == nil:
+		return y
+	case y == nil:
+		return x
+	}
+	return &traceql.Binary{Op: traceql.OpAnd, X: x, Y: y}
 }
 
 func intrinsic(i traceql.Intrinsic) *traceql.FieldRef {

@@ -60,13 +60,21 @@ func asked(q wire.SearchRequest) (s query.SearchRequest, err error) {
 	if s.Range, err = rangeOf(q.Start, q.End); err != nil {
 		return s, err
 	}
+	if q.MaxDuration > 0 && q.MaxDuration < q.MinDuration {
+		return s, trace.Errorf(trace.Invalid, "invalid maxDuration: %v is less than minDuration, %v", q.MaxDuration, q.MinDuration)
+	}
 	if q.Query == "" {
 		s.Query, err = byTags(q)
-	} else {
-		s.Query, err = parseQuery(q.Query)
+		return s, err
 	}
-	if err == nil && s.Query.Search == nil {
-		err = trace.Errorf(trace.Invalid, "invalid q: it asks for metrics, which are those of /api/metrics/query_range")
+	if s.Query, err = parseQuery(q.Query); err != nil {
+		return s, err
+	}
+	if s.Query.Search == nil {
+		return s, trace.Errorf(trace.Invalid, "invalid q: it asks for metrics, which are those of /api/metrics/query_range")
+	}
+	if cond := durationCond(q); cond != nil { // Kiali sends it beside a query
+		s.Query.Search.Stages = append(s.Query.Search.Stages, &traceql.Filter{Cond: cond})
 	}
 	return s, err
 }

@@ -34,7 +34,7 @@ type Process struct {
 // Register adds the API's calls to a mux that answers nothing else.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, p Process) {
 	a := &API{engine: engine, build: p.Version, inner: inner{byTenant: map[string]innerNames{}}, answers: budget{most: p.Bytes}}
-	for pattern, text := range map[string]string{"GET /ready": "ready\n", "GET /api/echo": "echo"} {
+	for pattern, text := range map[string]string{"GET /ready": "ready\n", "GET /api/echo": "echo", "GET /status/services": "clew Running\n"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", plain)
 			_, _ = io.WriteString(w, text) // the client may be gone

@@ -110,6 +110,7 @@ func TestProbes(t *testing.T) {
 	for path, want := range map[string]answer{
 		"/api/echo":         {200, plain, "echo"},
 		"/ready":            {200, plain, "ready\n"},
+		"/status/services":  {200, plain, "clew Running\n"},
 		"/api/nothing":      {404, plain, "there is no call GET /api/nothing"},
 		"/api/traces/":      {404, plain, "there is no call GET /api/traces/"},
 		"/api/search/tag/x": {404, plain, "there is no call GET /api/search/tag/x"},
