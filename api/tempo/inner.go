@@ -3,6 +3,7 @@ package tempo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -48,7 +49,9 @@ func (k *inner) of(ctx context.Context, engine *query.Engine) (innerNames, error
 			}
 		}
 	}
-	_, _, err := engine.Each(ctx, query.Request{Limit: innerTraces, NoCursor: true}, func(t *trace.Trace) error {
+	within, cancel := context.WithTimeout(ctx, valueTime)
+	defer cancel()
+	_, _, err := engine.Each(within, query.Request{Scan: trace.Scan{Outline: true, Details: true}, Limit: innerTraces, NoCursor: true}, func(t *trace.Trace) error {
 		for i := range t.Spans {
 			for j := range t.Spans[i].Events {
 				note(events, t.Spans[i].Events[j].Attrs)
@@ -59,7 +62,7 @@ func (k *inner) of(ctx context.Context, engine *query.Engine) (innerNames, error
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 		return innerNames{}, err
 	}
 	n = innerNames{byCount(events), byCount(links), time.Now()}
