@@ -130,13 +130,32 @@ func (ss settings) loadEnvironment(env map[string]string) error {
 	return nil
 }
 
-// locate adds to an error that begins with a setting's key where the setting's value came from.
+// locate adds to an error that begins with a setting's key where the setting's value came from; if nobody set it, where that of the section did
+// whose key is most like it.
 func (ss settings) locate(err error) error {
 	key, _, _ := strings.Cut(err.Error(), ":")
-	if s := ss.find(key); s != nil && s.from != "default" {
-		return fmt.Errorf("%s: %w", s.from, err)
+	s := ss.find(key)
+	if s == nil {
+		return err
 	}
-	return err
+	from, alike := s.from, strings.Index(key, ".")
+	for _, o := range ss {
+		if n := common(key, o.key); s.from == "default" && o.from != "default" && n > alike {
+			from, alike = o.from, n
+		}
+	}
+	if from == "default" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", from, err)
+}
+
+// common returns how long a beginning two texts share.
+func common(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 func (ss settings) help(in invocation) string {
@@ -258,7 +277,7 @@ func (s *setting) setNode(n *yaml.Node) error {
 		var parts []string
 		for _, e := range n.Content {
 			if e.Kind != yaml.ScalarNode {
-				return errors.New("is not a list of plain values")
+				return errors.New("is not a list of plain values; want one such as [first, second]")
 			}
 			parts = append(parts, e.Value)
 		}

@@ -107,7 +107,7 @@ func TestFileErrors(t *testing.T) {
 		"query:\n  concurrency: 0\n":                                            `clew.yaml:2: query.concurrency: "0" is not a number from 1 to 1024`,
 		"admin:\n  pprof: perhaps\n":                                            `clew.yaml:2: admin.pprof: "perhaps" is neither true nor false`,
 		"log:\n  level: loud\n":                                                 `clew.yaml:2: log.level: "loud" is not one of debug, info, warn, error`,
-		"otlp:\n  cors_origins: [{a: b}]\n":                                     `clew.yaml:2: otlp.cors_origins: is not a list of plain values`,
+		"otlp:\n  cors_origins: [{a: b}]\n":                                     `clew.yaml:2: otlp.cors_origins: is not a list of plain values; want one such as [first, second]`,
 		"a: &x 1\nstore:\n  dir: *x\n":                                          `clew.yaml:1: there is no key a`,
 		"store:\n  dir: &x a\nquery:\n  prefix: *x\n":                           `clew.yaml:4: query.prefix: is an alias; want a value`,
 		"store:\n  dir: a\n---\nstore:\n  dir: b\n":                             `clew.yaml:3: a second document begins; want one`,
@@ -128,6 +128,23 @@ func TestFileErrors(t *testing.T) {
 		_, _, err := loaded(t, file, nil)
 		var usage usageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q:\n got %v\nwant %s", file, err, want)
+		}
+	}
+}
+
+// TestLocate: an error about a setting that nobody set says where its section was begun.
+func TestLocate(t *testing.T) {
+	for file, want := range map[string]string{
+		"kafka:\n  brokers: a:9092\n": "clew.yaml:2: kafka.topics: is empty; want a list",
+		"kafka:\n  brokers: a:9092\n  topics: [{name: a, format: otlp_proto}]\n  sasl_user: x\n":       `clew.yaml:4: kafka.sasl_mechanism: is ""; want one of`,
+		"kafka:\n  brokers: a:9092\n  topics: [{name: a, format: otlp_proto}]\n  tls: {ca_file: /x}\n": "clew.yaml:4: kafka.tls.enabled: is false",
+	} {
+		cfg, ss, err := loaded(t, file, nil)
+		if err == nil {
+			err = ss.locate(cfg.validate())
+		}
+		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q:\n got %v\nwant %s", file, err, want)
 		}
 	}
