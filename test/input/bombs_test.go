@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,23 +23,20 @@ type bomb struct {
 	tail                          string
 }
 
+// body returns the bomb compressed: members of gzip, one behind the other, of which those that fill it are all the same.
 func (b *bomb) body(t testing.TB) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		t.Fatal(err)
-	}
 	chunk := strings.Repeat(b.fill, 1+(1<<20)/len(b.fill))
-	for _, part := range []string{b.head, b.tail} {
-		for n := 0; part == b.tail && n+len(chunk) < b.size; n += len(chunk) {
-			if _, err := io.WriteString(z, chunk); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := io.WriteString(z, part); err != nil {
-			t.Fatal(err)
-		}
+	filling := bytes.Repeat(member(t, chunk), (b.size-1)/len(chunk))
+	return slices.Concat(member(t, b.head), filling, member(t, b.tail))
+}
+
+func member(t testing.TB, text string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
