@@ -25,7 +25,8 @@ func kialiTrace(start time.Time) []trace.Span {
 		Start: uint64(start.UnixNano()), End: uint64(start.Add(30 * time.Millisecond).UnixNano()), Resource: r, Scope: &trace.Scope{Name: "envoy"},
 		Attrs: []trace.Attr{
 			text("istio.cluster_id", "Kubernetes"), text("node_id", "sidecar~10.0.0.7~reviews-v1-7.bookinfo~bookinfo.svc.cluster.local"), text("component", "proxy"),
-			text("upstream_cluster", "inbound|9080||"), text("http.method", "GET"), text("response_flags", "-"), {Key: "http.status_code", Value: trace.Int(200)},
+			text("upstream_cluster", "inbound|9080||"), text("http.method", "GET"), text("response_flags", "-"),
+			{Key: "http.status_code", Value: trace.Int(200)},
 		},
 	}
 	failed := s
