@@ -26,7 +26,7 @@ type options struct {
 	only   string // names of ingest runs contain this
 	memory bool   // also the steady run
 	each   int64  // spans to send over each protocol, instead of all else
-	ask    string // a data folder that is asked, instead of all else
+	ask    asking // a data folder that is asked, instead of all else
 
 	grow     string        // sizes at which the store is measured as it grows, instead of all else
 	soak     time.Duration // how long the store is watched at a steady rate, instead of all else
@@ -51,7 +51,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "ingest runs whose name contains this `text` alone; implies -write=")
 	flag.BoolVar(&o.memory, "steady", true, "measure memory at a steady 20,000 spans/s, too")
 	flag.Int64Var(&o.each, "protocols", 0, "measure what a span costs over each protocol alone, with so many `spans` of each; 0: all else, too")
-	flag.StringVar(&o.ask, "ask", "", "ask the questions of this data `folder` alone")
+	o.ask.flags()
 	flag.StringVar(&o.grow, "grow", "", "store more and more spans of a month, and measure at these `sizes`, such as 1M,10M,100M")
 	flag.DurationVar(&o.soak, "soak", 0, "watch memory, goroutines and open files for this `time` at 20,000 spans/s")
 	flag.BoolVar(&o.forward, "forward", false, "measure what forwarding costs, by destination")
@@ -74,10 +74,8 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.ask != "" {
-		table, err := queryTable(ctx, o, o.ask)
-		fmt.Print(table)
-		return err
+	if o.ask.dir != "" {
+		return askTable(ctx, o)
 	}
 	for _, other := range []struct {
 		wanted bool
@@ -127,6 +125,7 @@ type between struct{ begin, end string }
 
 var (
 	marks         = between{"<!-- make bench writes from here -->", "<!-- to here -->"}
+	askMarks      = between{"<!-- make bench writes questions from here -->", "<!-- questions to here -->"}
 	protocolMarks = between{"<!-- make bench writes protocols from here -->", "<!-- protocols to here -->"}
 )
 

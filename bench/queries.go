@@ -23,7 +23,8 @@ type query struct {
 
 const (
 	queryRounds = 300             // how often a question is asked
-	queryTime   = 8 * time.Second // or for how long
+	queryTime   = 8 * time.Second // or for how long, once it was asked queryLeast times
+	queryLeast  = 10
 )
 
 // queryTable asks the server that starts on an ingest run's folder.
@@ -183,7 +184,7 @@ func measureAt(ctx context.Context, base string, pid int, q query) (*asked, erro
 	}
 	a := &asked{}
 	begin := time.Now()
-	for i := 0; i < queryRounds && (i < 20 || time.Since(begin) < queryTime); i++ {
+	for i := 0; i < queryRounds && (i < queryLeast || time.Since(begin) < queryTime); i++ {
 		at := time.Now()
 		body, err := get(ctx, base+q.paths[i%len(q.paths)])
 		if err != nil {
