@@ -31,6 +31,8 @@ for (const look of looks)
     await accessible(page);
     await page.goto(`${server.url}/trace/${traceId(1)}`);
     await expect(page.getByRole("treegrid").getByRole("row").first()).toBeVisible();
+    const title = await page.getByRole("heading", { level: 1 }).boundingBox();
+    expect(title!.height).toBeLessThan(60); // not a letter a line
     await accessible(page);
     await page.keyboard.press("e");
     if (narrow) await page.getByRole("button", { name: "More" }).click();

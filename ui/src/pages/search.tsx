@@ -202,28 +202,31 @@ function Nothing({ params, at, set }: { params: SearchParams; at: bigint; set: (
         </Link>
       </section>
     );
+  const left = near.flatMap(([label, p], i) => {
+    const found = counts[i].data;
+    return found?.traces.length === 0 ? [] : [{ label, p, found }];
+  });
   return (
     <section className="panel state">
       <h2>No trace matches</h2>
-      <p>Everything in this time was looked at; none of its spans meets all conditions at once. What is near:</p>
+      <p>
+        Everything in this time was looked at; none of its spans meets all conditions at once.
+        {left.length > 0 ? " What is near:" : " Nor does any with one condition less, or in the last week."}
+      </p>
       <ul className={styles.near}>
-        {near.map(([label, p], i) => {
-          const found = counts[i].data;
-          if (found && found.traces.length === 0) return null;
-          return (
-            <li key={label}>
-              <button className="btn" onClick={() => set(p)}>
-                <span className="ell">{label}</span>
-                {found && (
-                  <span className="dim">
-                    {found.traces.length}
-                    {found.cursor ? "+" : ""} {found.traces.length === 1 ? "trace" : "traces"}
-                  </span>
-                )}
-              </button>
-            </li>
-          );
-        })}
+        {left.map(({ label, p, found }) => (
+          <li key={label}>
+            <button className="btn" onClick={() => set(p)}>
+              <span className="ell">{label}</span>
+              {found && (
+                <span className="dim">
+                  {found.traces.length}
+                  {found.cursor ? "+" : ""} {found.traces.length === 1 ? "trace" : "traces"}
+                </span>
+              )}
+            </button>
+          </li>
+        ))}
       </ul>
     </section>
   );
