@@ -36,7 +36,7 @@ func TestScratch(t *testing.T) {
 	var s Scratch
 	a, b := s.Take(200<<10), s.Take(200<<10)
 	a[len(a)-1], b[0] = 1, 2
-	if a = append(a, 3); b[0] != 2 {
+	if a = append(a, 3); a[len(a)-1] != 3 || b[0] != 2 {
 		t.Error("one stretch runs into another")
 	}
 	for n := 0; !s.Full(); n++ {
