@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/query/traceql"
-	"github.com/clewtrace/clew/trace"
 )
 
 const queryExample = `Usage: clew query [FLAGS] QUERY
@@ -96,7 +95,11 @@ func runQuery(ctx context.Context, args []string) error {
 	}
 	a := &querier{base, caller, whose, os.Stdout, *asJSON}
 	if *follow {
-		return a.follow(ctx, q, form)
+		f, err := a.newFollower(q, form)
+		if err != nil {
+			return err
+		}
+		return f.run(ctx)
 	}
 	return a.once(ctx, form)
 }
@@ -251,73 +254,4 @@ func (a *querier) once(ctx context.Context, form url.Values) error {
 		return err
 	}
 	return a.print(ans)
-}
-
-const (
-	followEvery = 2 * time.Second
-	// followLate is how long after its start a trace may come, or go on, and still be printed.
-	followLate = time.Minute
-)
-
-// follow asks again and again, and prints each trace once.
-func (a *querier) follow(ctx context.Context, q *traceql.Query, form url.Values) error {
-	if q.Metrics != nil || q.Explain || q.Spans || q.Order != nil || form.Get("to") != "" || form.Get("cursor") != "" {
-		return usageError{errors.New("--follow prints traces as they come: it is for searches, without explain, spans(), order by, --end and --cursor")}
-	}
-	seen := map[string]nanoseconds{}
-	since := nanoseconds(time.Now().UnixNano())
-	if v := form.Get("from"); v != "" {
-		if err := since.UnmarshalText([]byte(v)); err != nil {
-			return err
-		}
-	}
-	form.Set("limit", "1000")
-	header := true
-	for {
-		form.Set("from", strconv.FormatUint(uint64(since), 10))
-		fresh, err := a.fresh(ctx, form, seen)
-		if ctx.Err() != nil {
-			err = nil // an interrupt is how it ends
-		}
-		refused, ok := errors.AsType[*refusal](err)
-		if busy := ok && refused.kind == trace.Busy.String(); ctx.Err() != nil || err != nil && !busy {
-			return err
-		}
-		if err := a.printTraces(fresh, header && len(fresh) > 0); err != nil {
-			return err
-		}
-		header = header && len(fresh) == 0
-		since = max(since, nanoseconds(time.Now().Add(-followLate).UnixNano()))
-		for id, start := range seen {
-			if start+nanoseconds(10*followLate) < since {
-				delete(seen, id)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(followEvery):
-		}
-	}
-}
-
-// fresh returns the traces that were not seen before, the oldest first.
-func (a *querier) fresh(ctx context.Context, form url.Values, seen map[string]nanoseconds) (fresh []queryTrace, err error) {
-	defer form.Del("cursor")
-	for {
-		ans, _, err := a.ask(ctx, form)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range ans.Traces {
-			if _, ok := seen[t.TraceID]; !ok {
-				seen[t.TraceID] = t.Start
-				fresh = append([]queryTrace{t}, fresh...)
-			}
-		}
-		if ans.Cursor == "" {
-			return fresh, nil
-		}
-		form.Set("cursor", ans.Cursor)
-	}
 }

@@ -17,19 +17,34 @@ import (
 
 // shop returns the OTLP bytes of a trace of two services.
 func shop(i int, status trace.StatusCode) []byte {
+	root, db := shopSpans(i)
+	db.Status = status
+	return trace.AppendTraces(nil, []trace.Span{root, db})
+}
+
+// shopFor is a shop whose spans took so long, and end now.
+func shopFor(i int, ofRoot, ofDB time.Duration) []byte {
+	root, db := shopSpans(i)
+	root.End, db.End = root.Start, root.Start
+	root.Start -= uint64(ofRoot)
+	db.Start -= uint64(ofDB)
+	return trace.AppendTraces(nil, []trace.Span{root, db})
+}
+
+func shopSpans(i int) (root, db trace.Span) {
 	start := uint64(time.Now().UnixNano())
 	of := func(service string) *trace.Resource {
 		return &trace.Resource{Attrs: []trace.Attr{{Key: "service.name", Value: trace.String(service)}}}
 	}
-	root := trace.Span{
+	root = trace.Span{
 		TraceID: idOf(i), ID: trace.SpanID{7: 1}, Name: "GET /cart", Kind: trace.KindServer, Start: start, End: start + 2e6, Resource: of("shop"), Scope: &trace.Scope{},
 		Attrs: []trace.Attr{{Key: "http.status_code", Value: trace.Int(200)}},
 	}
-	db := trace.Span{
-		TraceID: idOf(i), ID: trace.SpanID{7: 2}, Parent: root.ID, Name: "SELECT\x1b[31m", Kind: trace.KindClient, Start: start + 1000, End: start + 1e6, Status: status,
+	db = trace.Span{
+		TraceID: idOf(i), ID: trace.SpanID{7: 2}, Parent: root.ID, Name: "SELECT\x1b[31m", Kind: trace.KindClient, Start: start + 1000, End: start + 1e6,
 		Resource: of("db"), Scope: &trace.Scope{},
 	}
-	return trace.AppendTraces(nil, []trace.Span{root, db})
+	return root, db
 }
 
 // TestQuery asks a real server from the command line: for a table, JSON, series, a plan; and what is wrong is shown at its place.
@@ -76,7 +91,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// TestFollow prints traces while they come, each once.
+// TestFollow prints traces while they come, each once: also those that began long ago, or of which a span took longer than a look goes back.
 func TestFollow(t *testing.T) {
 	s := testkit.Start(t)
 	cmd := exec.CommandContext(t.Context(), testkit.Binary(t), "query", "--server", s.URL("query"), "--follow", "--json", "{ resource.service.name = `db` }")
@@ -92,27 +107,46 @@ func TestFollow(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	lines := bufio.NewScanner(out)
-	for i := range 3 {
-		// It may have begun to follow later than this trace: one is sent until it is seen.
-		stop, done := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(done)
-			for {
-				_, _ = post(s.URL("otlp_http"), bytes.NewReader(shop(i, 0)))
-				select {
-				case <-stop:
-					return
-				case <-time.After(500 * time.Millisecond):
-				}
+	lines, seen := bufio.NewScanner(out), map[string]int{}
+	send := func(i int, root, db time.Duration) {
+		if status, err := post(s.URL("otlp_http"), bytes.NewReader(shopFor(i, root, db))); status != http.StatusOK || err != nil {
+			t.Errorf("%d, %v", status, err)
+		}
+	}
+	until := func(i int) {
+		for seen[idOf(i).String()] == 0 {
+			var found struct{ TraceID string }
+			if !lines.Scan() || json.Unmarshal(lines.Bytes(), &found) != nil {
+				t.Fatalf("waiting for trace %d: %q", i, lines.Text())
 			}
-		}()
-		ok := lines.Scan()
-		close(stop)
-		<-done
-		var found struct{ TraceID string }
-		if err := json.Unmarshal(lines.Bytes(), &found); !ok || err != nil || found.TraceID != idOf(i).String() {
-			t.Fatalf("trace %d: %v, %q", i, err, lines.Text())
+			seen[found.TraceID]++
+		}
+	}
+	// It may have begun to follow later than this trace: one is sent until it is seen.
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			send(0, time.Millisecond, time.Millisecond)
+			select {
+			case <-stop:
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	}()
+	until(0)
+	close(stop)
+	<-done
+	send(1, 20*time.Minute, time.Millisecond)
+	until(1)
+	send(2, 2*time.Minute, 90*time.Second)
+	until(2)
+	send(3, time.Millisecond, time.Millisecond)
+	until(3)
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("trace %s was printed %d times", id, n)
 		}
 	}
 }
