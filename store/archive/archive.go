@@ -123,7 +123,7 @@ func (a *Store) closeKept() error {
 	return errors.Join(errs...)
 }
 
-// Trace returns a trace of the tenant's: as it was archived, if the store has fewer of its spans now, or none; see query.Traces.
+// Trace returns a trace of the tenant's: what the store has of it, and what was archived and is gone from there; see query.Traces.
 func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.Trace, error) {
 	t, err := a.Store.Trace(ctx, id, r)
 	kept := a.of(ctx)
@@ -136,21 +136,41 @@ func (a *Store) Trace(ctx context.Context, id trace.ID, r trace.Range) (*trace.T
 		return t, err
 	case oldErr != nil:
 		return nil, oldErr
-	case t == nil || len(old.Spans) > len(t.Spans):
+	case t == nil:
 		return old, nil
 	}
+	t.Spans = append(t.Spans, beyond(t.Spans, old.Spans)...)
 	return t, nil
+}
+
+// beyond returns those of more that are not in spans.
+func beyond(spans, more []trace.Span) (out []trace.Span) {
+	both := slices.Concat(spans, more)
+	for _, i := range trace.Distinct(both) {
+		if i >= len(spans) {
+			out = append(out, both[i])
+		}
+	}
+	return out
 }
 
 // Archive keeps a trace of the tenant's as it is now: when it returns nil, that is on disk. A trace may be archived again, with what came of
 // it since. The error is of kind NotFound when there is no such trace.
 func (a *Store) Archive(ctx context.Context, id trace.ID) error {
 	t, err := a.Store.Trace(ctx, id, trace.Range{})
+	if err != nil && trace.KindOf(err) != trace.NotFound {
+		return err
+	}
 	kept := a.of(ctx)
 	if kept != nil {
 		old, oldErr := kept.Trace(ctx, id, trace.Range{})
-		if oldErr == nil && (trace.KindOf(err) == trace.NotFound || err == nil && len(old.Spans) >= len(t.Spans)) {
+		switch {
+		case oldErr == nil && t == nil:
 			return nil // it is there already
+		case oldErr == nil:
+			t.Spans = beyond(old.Spans, t.Spans)
+		case trace.KindOf(oldErr) != trace.NotFound:
+			return oldErr
 		}
 	}
 	if err != nil {
@@ -166,7 +186,9 @@ func (a *Store) Archive(ctx context.Context, id trace.ID) error {
 			return err
 		}
 	}
-	a.archived.Inc()
+	if len(t.Spans) > 0 {
+		a.archived.Inc()
+	}
 	return nil
 }
 

@@ -193,6 +193,40 @@ func TestHalfExpired(t *testing.T) {
 	})
 }
 
+// TestLater archives a trace of which all that was archived expires, and fewer spans than that come later: they are shown with it, and can be
+// archived, too.
+func TestLater(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, dir)
+		list := spans(1, time.Now(), 4)
+		add(t, t.Context(), a, list[:3])
+		if err := a.Archive(t.Context(), trace.ID{15: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(90 * time.Minute)
+		if left, err := a.Store.Trace(t.Context(), trace.ID{15: 1}, trace.Range{}); trace.KindOf(err) != trace.NotFound {
+			t.Errorf("the store has %v, %v; want nothing", left, err)
+		}
+		list[3].Start = uint64(time.Now().UnixNano())
+		list[3].End = list[3].Start
+		add(t, t.Context(), a, list[3:])
+		if n := count(t, t.Context(), a, 1); n != 4 {
+			t.Errorf("the trace has %d spans; want 3 that were archived, and a later one", n)
+		}
+		if err := a.Archive(t.Context(), trace.ID{15: 1}); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := a.of(t.Context()).Trace(t.Context(), trace.ID{15: 1}, trace.Range{})
+		if err != nil || len(kept.Spans) != 4 {
+			t.Errorf("the archive has %v, %v; want 4 spans", kept, err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestLargeSpans archives spans of which a few are more than a record should be.
 func TestLargeSpans(t *testing.T) {
 	a, list := open(t, t.TempDir()), spans(1, time.Now(), 5)

@@ -182,7 +182,7 @@ func FuzzStore(f *testing.F) {
 				t.Fatal(err)
 			}
 			var want []trace.Span
-			for _, k := range distinct(fromHead) {
+			for _, k := range trace.Distinct(fromHead) {
 				want = append(want, fromHead[k])
 			}
 			if got := blk.trace(id, newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes)), nil); !slices.Equal(wholes(want), wholes(got)) {

@@ -377,45 +377,13 @@ func (g *groupWriter) unique(id trace.ID, spans []at) ([]at, error) {
 			return nil, err
 		}
 	}
-	keep := distinct(whole)
+	keep := trace.Distinct(whole)
 	out := make([]at, len(keep))
 	for k, i := range keep {
 		out[k] = spans[i]
 	}
 	g.dropped += len(spans) - len(keep)
 	return out, nil
-}
-
-// distinct returns the indexes of spans without those that are exact duplicates of an earlier one.
-func distinct(spans []trace.Span) []int {
-	keep := make([]int, 0, len(spans))
-	first := make(map[trace.SpanID][]int, len(spans))
-	var a, b []byte
-next:
-	for i := range spans {
-		s := &spans[i]
-		for _, j := range first[s.ID] {
-			t := &spans[j]
-			if s.Start != t.Start || s.End != t.End || s.Name != t.Name || s.Kind != t.Kind || s.Service() != t.Service() {
-				continue
-			}
-			a, b = trace.AppendSpan(a[:0], s), trace.AppendSpan(b[:0], t)
-			if string(a) != string(b) {
-				continue
-			}
-			a, b = trace.AppendResource(a[:0], s.Resource), trace.AppendResource(b[:0], t.Resource)
-			if string(a) != string(b) || s.Resource.SchemaURL != t.Resource.SchemaURL {
-				continue
-			}
-			a, b = trace.AppendScope(a[:0], s.Scope), trace.AppendScope(b[:0], t.Scope)
-			if string(a) == string(b) && s.Scope.SchemaURL == t.Scope.SchemaURL {
-				continue next
-			}
-		}
-		first[s.ID] = append(first[s.ID], i)
-		keep = append(keep, i)
-	}
-	return keep
 }
 
 // encode appends the group to dst and says in info where its parts lie in it.

@@ -45,7 +45,7 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 		defer func() { r.want = w }()
 		return st.trace(ctx, id, r)
 	}
-	if keep := distinct(spans); len(keep) < len(spans) {
+	if keep := trace.Distinct(spans); len(keep) < len(spans) {
 		out := make([]trace.Span, len(keep))
 		for k, i := range keep {
 			out[k] = spans[i]
