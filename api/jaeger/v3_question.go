@@ -70,7 +70,7 @@ func (p parameters) time(name string) (ns uint64, ok bool, err error) {
 	if err != nil {
 		return 0, false, malformed(name, "%.60q is no time such as 2006-01-02T15:04:05.999Z", v)
 	}
-	if at.Year() < 1970 || at.Year() > 2261 { // in ns
+	if y := at.UTC().Year(); y < 1970 || y > 2261 { // in ns
 		return 0, false, malformed(name, "%.60q is not between 1970 and 2261", v)
 	}
 	return uint64(at.UnixNano()), true, nil

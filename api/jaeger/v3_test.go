@@ -350,6 +350,7 @@ func TestV3Errors(t *testing.T) {
 		"operations?service=a&span_kind=x": "'span_kind'",
 		"traces":                           "query.start_time_min and query.start_time_max are required",
 		"traces?query.start_time_min=2026-01-01T00:00:00Z":                   "query.start_time_min and query.start_time_max are required",
+		"traces?query.start_time_min=1970-01-01T00:00:00%2B14:00":            "is not between 1970 and 2261",
 		"traces?query.start_time_min=1":                                      "parameter query.start_time_min",
 		"traces?query.startTimeMax=1":                                        "parameter query.startTimeMax",
 		"traces?query.startTimeMax=1900-01-01T00:00:00Z":                     "parameter query.startTimeMax",

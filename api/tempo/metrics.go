@@ -58,7 +58,11 @@ func (p *params) time(name string) uint64 {
 		whole, part := math.Modf(s)
 		return uint64(whole)*1e9 + uint64(math.Round(part*1e3))*1e6 // more than ms a float of this size does not have
 	}
-	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && t.Unix() > 0 {
+	if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+		if y := t.UTC().Year(); y < 1970 || y > 2261 { // in ns
+			p.fail("invalid %s: %.40q is not between 1970 and 2261", name, v)
+			return 0
+		}
 		return uint64(t.UnixNano())
 	}
 	p.fail("invalid %s: %.40q is neither Unix seconds or nanoseconds nor a time such as 2006-01-02T15:04:05Z", name, v)
@@ -86,7 +90,13 @@ func seriesRequest(q wire.MetricsRequest, instant bool) (s query.SeriesRequest, 
 	if q.Query == "" {
 		return s, trace.Errorf(trace.Invalid, "missing q: a TraceQL query of metrics")
 	}
-	if q.End <= q.Start || q.End > math.MaxInt64 {
+	if q.End > math.MaxInt64 {
+		return s, trace.Errorf(trace.Invalid, "invalid end: %d, in Unix nanoseconds, is after the year 2262", q.End)
+	}
+	if q.Start > math.MaxInt64 {
+		return s, trace.Errorf(trace.Invalid, "invalid start: %d, in Unix nanoseconds, is after the year 2262", q.Start)
+	}
+	if q.End <= q.Start {
 		return s, trace.Errorf(trace.Invalid, "http parameter start must be before end. received start=%d end=%d", q.Start, q.End)
 	}
 	s = query.SeriesRequest{Range: trace.Range{From: q.Start, To: q.End}}

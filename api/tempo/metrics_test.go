@@ -133,17 +133,21 @@ func TestTimesOfMetrics(t *testing.T) {
 func TestBadMetrics(t *testing.T) {
 	at := server(t, many(2))
 	for params, want := range map[string]string{
-		"":                                              "missing q",
-		asQ("{ }"):                                      "invalid q: it asks for traces",
-		asQ("{ } | rate("):                              "line 1, column 12",
-		asQ("explain { } | rate()"):                     "explain has no place",
-		asQ("{ } | rate()") + "&start=9&end=5":          "http parameter start must be before end",
-		asQ("{ } | rate()") + "&start=soon":             `invalid start: "soon"`,
-		asQ("{ } | rate()") + "&step=-1":                `invalid step: "-1"`,
-		asQ("{ } | rate()") + "&step=often":             "invalid step",
-		asQ("{ } | rate()") + "&since=x":                "invalid since",
-		asQ("{ } | rate()") + "&exemplars=x":            "invalid exemplars",
-		asQ("{ } | rate()") + "&start=1&end=2000000000": "",
+		"":                                     "missing q",
+		asQ("{ }"):                             "invalid q: it asks for traces",
+		asQ("{ } | rate("):                     "line 1, column 12",
+		asQ("explain { } | rate()"):            "explain has no place",
+		asQ("{ } | rate()") + "&start=9&end=5": "http parameter start must be before end",
+		asQ("{ } | rate()") + "&start=soon":    `invalid start: "soon"`,
+		asQ("{ } | rate()") + "&start=1960-01-01T00:00:00Z":              `invalid start: "1960-01-01T00:00:00Z" is not between 1970 and 2261`,
+		asQ("{ } | rate()") + "&end=2262-01-01T00:00:00Z":                `invalid end: "2262-01-01T00:00:00Z" is not between`,
+		asQ("{ } | rate()") + "&start=9250000000&end=9260000000":         "invalid end: 9260000000000000000, in Unix nanoseconds, is after the year 2262",
+		asQ("{ } | rate()") + "&start=1970-01-01T00:00:00%2B14:00":       "is not between 1970 and 2261",
+		asQ("{ } | rate()") + "&step=-1":                                 `invalid step: "-1"`,
+		asQ("{ } | rate()") + "&step=often":                              "invalid step",
+		asQ("{ } | rate()") + "&since=x":                                 "invalid since",
+		asQ("{ } | rate()") + "&exemplars=x":                             "invalid exemplars",
+		asQ("{ } | rate()") + "&start=1&end=2000000000":                  "",
 		asQ("{ } | rate()") + "&start=1000000000&end=2000000000&step=1s": "step",
 	} {
 		got := get(t, at, "/api/metrics/query_range?"+params, "")
