@@ -25,6 +25,7 @@ import (
 	apiclew "github.com/clewtrace/clew/api/clew"
 	"github.com/clewtrace/clew/api/jaeger"
 	"github.com/clewtrace/clew/query"
+	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/receive"
 	"github.com/clewtrace/clew/receive/otlp"
 	"github.com/clewtrace/clew/store/archive"
@@ -137,7 +138,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(listenin
 	apiclew.Register(own, gate, engine, apiclew.Process{
 		Version: versionText(), Started: started, Listen: l.described(), Totals: inlet.Totals, Deletions: store.Deletions, Retention: store.Retention, KeepBytes: c.keepBytes(), Others: admin.Calls(),
 	})
-	pageServer := newServer(c.pageHandler(gate, engine, store, own), c.timeout, log)
+	pageServer := newQueryServer(c.pageHandler(gate, engine, store, own), c.timeout, log)
 	zipkinServer, scribeServer := c.zipkinServers(inlet, bodies, zipkinAnswers(gate, engine, own, reg), log)
 
 	serveHTTP(work, grpcServer, grpcL)
@@ -237,6 +238,13 @@ func newServer(h http.Handler, timeout time.Duration, log *slog.Logger) *http.Se
 		Handler: h, ReadHeaderTimeout: min(10*time.Second, timeout), ReadTimeout: timeout, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// newQueryServer returns one that takes addresses in which a query is as long as it may be, each of its bytes escaped.
+func newQueryServer(h http.Handler, timeout time.Duration, log *slog.Logger) *http.Server {
+	s := newServer(h, timeout, log)
+	s.MaxHeaderBytes += 3 * traceql.MaxText
+	return s
 }
 
 // otlpHTTPServer returns the server of OTLP/HTTP, which the specification lets speak HTTP/2, too.

@@ -17,7 +17,7 @@ import (
 func (c *config) serveTempo(work *errgroup.Group, gate *api.Gate, engine *query.Engine, l net.Listener) *http.Server {
 	mux := http.NewServeMux()
 	tempo.Register(mux, gate, engine, tempo.Process{Version: versionText(), Bytes: c.keepBytes()})
-	s := newServer(mux, c.timeout, c.logger())
+	s := newQueryServer(mux, c.timeout, c.logger())
 	receive.SpeakHTTP2(s)
 	serveHTTP(work, s, l)
 	return s

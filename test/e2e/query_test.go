@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/internal/testkit"
+	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/trace"
 )
 
@@ -88,6 +90,25 @@ func TestQuery(t *testing.T) {
 	var answer struct{ Traces []struct{ TraceID string } }
 	if err := json.Unmarshal([]byte(ask("--json", "{ status = ok }").Stdout), &answer); err != nil || len(answer.Traces) != 1 || answer.Traces[0].TraceID != idOf(1).String() {
 		t.Errorf("JSON: %v, %+v", err, answer)
+	}
+}
+
+// TestLongQuery asks as long a query as there may be, in which each byte is escaped, and a longer one, which is refused as every bad query is.
+func TestLongQuery(t *testing.T) {
+	s := testkit.Start(t)
+	filler := strings.Repeat(" ", traceql.MaxText-len("{ }"))
+	for _, call := range []string{s.URL("query") + "/api/v1/query", s.URL("tempo") + "/api/search"} {
+		for query, want := range map[string]string{"{" + filler + " }": `"traces":[]`, "{" + filler + "  }": "the query has 65537 bytes; at most 65536"} {
+			answer, err := http.Get(call + "?q=" + strings.NewReplacer("{", "%7B", " ", "%20", "}", "%7D").Replace(query))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if err != nil || !strings.Contains(string(body), want) {
+				t.Errorf("%s of %d bytes: %s, %v, %.200s; want %s", call, len(query), answer.Status, err, body, want)
+			}
+		}
 	}
 }
 
