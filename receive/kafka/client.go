@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (c *Consumer) options() ([]kgo.Opt, error) {
 
 // unpacker decompresses batches of records, and counts what comes out as held until the last of its records is recycled.
 type unpacker struct {
-	tiers  []tier // each with a higher limit than the one before
+	tiers  []*tier // each with a higher limit than the one before
 	bodies *receive.Bodies
 
 	mu   sync.Mutex
@@ -76,10 +77,31 @@ type unpacker struct {
 // errCrowded is of a batch for which there is no room at the moment. It is fetched again.
 var errCrowded = errors.New("too many bytes are being received at once")
 
-// tier decompresses what becomes at most limit bytes.
+// tier decompresses what becomes at most limit bytes, into a buffer that never grows: a growing one, as the client has it, is for a moment up to
+// three times as large as what is in it.
 type tier struct {
 	kgo.Decompressor
-	limit int64
+	limit  int64
+	unused sync.Pool // of *[]byte, of its capacity
+}
+
+// capacity is room for what is too large to be seen as such: a byte more than the limit, and what is read at the end at least.
+func (t *tier) capacity() int { return int(t.limit) + 1 + bytes.MinRead }
+
+// GetDecompressBytes returns a buffer to decompress into.
+func (t *tier) GetDecompressBytes([]byte, kgo.CompressionCodecType) []byte {
+	if b, ok := t.unused.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 0, t.capacity())
+}
+
+// PutDecompressBytes takes a buffer back, or leaves one that is not of its own.
+func (t *tier) PutDecompressBytes(b []byte) {
+	if cap(b) == t.capacity() {
+		b = b[:0]
+		t.unused.Put(&b)
+	}
 }
 
 // usualGrowth is how many times as large batches become that are compressed well.
@@ -88,16 +110,18 @@ const usualGrowth = 8
 func newUnpacker(limit int64, bodies *receive.Bodies) (*unpacker, error) {
 	u := &unpacker{bodies: bodies, held: map[*byte]func(){}}
 	for n := limit; len(u.tiers) == 0 || n >= 1<<20; n /= 2 {
-		probe, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(int(n))) // which connects to nothing: only a client makes a decompressor with a limit
+		t := &tier{limit: n}
+		probe, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(int(n)), kgo.WithPools(t)) // which connects to nothing: only a client makes a decompressor with a limit
 		if err != nil {
 			return nil, fmt.Errorf("make a decompressor: %w", err)
 		}
-		inner, ok := probe.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+		var ok bool
+		t.Decompressor, ok = probe.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 		probe.Close()
 		if !ok {
 			return nil, errors.New("make a decompressor: the client has none")
 		}
-		u.tiers = slices.Insert(u.tiers, 0, tier{inner, n})
+		u.tiers = slices.Insert(u.tiers, 0, t)
 	}
 	return u, nil
 }
@@ -113,7 +137,7 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 		if i < last && u.tiers[i].limit < usualGrowth*int64(len(src)) {
 			continue
 		}
-		out, err := u.within(&u.tiers[i], src, codec)
+		out, err := u.within(u.tiers[i], src, codec)
 		if i == last || !errors.Is(err, kgo.ErrMaxDecompress) {
 			return out, err
 		}
@@ -127,7 +151,9 @@ func (u *unpacker) within(t *tier, src []byte, codec kgo.CompressionCodecType) (
 	if err != nil {
 		return nil, errCrowded
 	}
-	out, err := t.Decompress(src, codec)
+	buffer, err := t.Decompress(src, codec)
+	out := slices.Clone(buffer)
+	t.PutDecompressBytes(buffer)
 	most()
 	if err != nil || len(out) == 0 {
 		return out, err
