@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,14 +59,15 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 		line("%s\t%s\t%d\t%d\t%s\t%s", t.Start, short(t.DurationNs), t.Spans, t.Errors, t.TraceID, root)
 		for _, set := range t.Sets {
 			if len(set.By) > 0 {
-				line("\t\t%d\t\t\t  by %s", set.Matched, fieldsText(set.By))
+				line("\t\t%d\t\t\t  by %s", set.Matched, fieldTexts(set.By, " "))
 			}
 			for _, s := range set.Spans {
 				status := s.Status
 				if status == "unset" {
 					status = ""
 				}
-				line("\t%s\t\t%s\t%s\t  %s %s  %s", short(s.DurationNs), status, s.SpanID, s.Service, printable(s.Name), fieldsText(s.Fields))
+				what := fmt.Sprintf("  %s %s  %s", s.Service, printable(s.Name), fieldsText(s.Fields))
+				line("\t%s\t\t%s\t%s\t%s", short(s.DurationNs), status, s.SpanID, strings.TrimRight(what, " "))
 			}
 			if more := set.Matched - len(set.Spans); more > 0 && len(set.Spans) > 0 {
 				line("\t\t\t\t\t  and %d more", more)
@@ -137,13 +139,15 @@ func short(ns uint64) string {
 var onEachLine = map[string]bool{"span:name": true, "span:duration": true, "span:status": true, "resource.service.name": true}
 
 func fieldsText(fields []queryField) string {
-	var parts []string
-	for _, f := range fields {
-		if !onEachLine[f.Name] {
-			parts = append(parts, fieldText(f))
-		}
+	return fieldTexts(slices.DeleteFunc(slices.Clone(fields), func(f queryField) bool { return onEachLine[f.Name] }), " ")
+}
+
+func fieldTexts(fields []queryField, between string) string {
+	parts := make([]string, len(fields))
+	for i, f := range fields {
+		parts[i] = fieldText(f)
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(parts, between)
 }
 
 func fieldText(f queryField) string {
@@ -160,32 +164,28 @@ func (a *querier) printSeries(all []querySeries) error {
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // Flush returns the error
-	one := true
-	for i := range all {
-		one = one && len(all[i].Samples) < 2
-	}
+	c := coursesOf(all)
+	one := c.letters < 2
+	before := strings.Repeat("\t", 5) // examples are below their series' name
 	if one {
+		before = "\t"
 		line("VALUE\tSERIES")
 	} else {
 		line("MIN\tMEAN\tMAX\tLAST\tCOURSE\tSERIES")
 	}
 	for i := range all {
 		s := &all[i]
-		var labels []string
-		for _, l := range s.Labels {
-			labels = append(labels, fieldText(l))
-		}
-		name := "{" + strings.Join(labels, ", ") + "}"
+		name := "{" + fieldTexts(s.Labels, ", ") + "}"
 		switch {
 		case len(s.Samples) == 0:
 		case one:
 			line("%.4g\t%s", s.Samples[0].Value, name)
 		default:
 			least, mean, most := s.spread()
-			line("%.4g\t%.4g\t%.4g\t%.4g\t%s\t%s", least, mean, most, s.Samples[len(s.Samples)-1].Value, s.course(most), name)
+			line("%.4g\t%.4g\t%.4g\t%.4g\t%s\t%s", least, mean, most, s.Samples[len(s.Samples)-1].Value, c.course(s, most), name)
 		}
 		for _, x := range s.Exemplars {
-			line("\t  %s\t%.4g\ttrace %s span %s", x.Time, x.Value, x.TraceID, x.SpanID)
+			line("%s  %.4g at %s: trace %s span %s", before, x.Value, x.Time, x.TraceID, x.SpanID)
 		}
 	}
 	return w.Flush()
@@ -199,22 +199,37 @@ func (s *querySeries) spread() (least, mean, most float64) {
 	return least, mean / float64(len(s.Samples)), most
 }
 
-// course draws the samples' values, as parts of the largest, in at most 40 letters: of several samples the largest.
-func (s *querySeries) course(most float64) string {
-	const letters, width = "▁▂▃▄▅▆▇█", 40
-	levels := []rune(letters)
-	n := min(width, len(s.Samples))
-	out := make([]rune, n)
-	for i := range out {
-		v := 0.0
-		for _, x := range s.Samples[i*len(s.Samples)/n : (i+1)*len(s.Samples)/n] {
-			v = max(v, x.Value)
+// courses is how samples are drawn, so that those of all series are of the same times.
+type courses struct {
+	from    nanoseconds
+	length  uint64 // ns
+	letters uint64
+}
+
+func coursesOf(all []querySeries) courses {
+	const width = 40
+	from, to, most := nanoseconds(math.MaxUint64), nanoseconds(0), 0
+	for i := range all {
+		most = max(most, len(all[i].Samples))
+		for _, x := range all[i].Samples {
+			from, to = min(from, x.Time), max(to, x.Time)
 		}
+	}
+	return courses{from, uint64(to-from) + 1, uint64(min(most, width))}
+}
+
+// course draws the samples' values as parts of the largest: of several at a place the largest, and blank where there is none.
+func (c courses) course(s *querySeries, most float64) string {
+	levels := []rune("▁▂▃▄▅▆▇█")
+	out := []rune(strings.Repeat(" ", int(c.letters)))
+	for _, x := range s.Samples {
 		level := 0
 		if most > 0 {
-			level = int(v / most * float64(len(levels)-1))
+			level = max(0, min(int(x.Value/most*float64(len(levels)-1)), len(levels)-1))
 		}
-		out[i] = levels[min(level, len(levels)-1)]
+		hi, lo := bits.Mul64(uint64(x.Time-c.from), c.letters)
+		at, _ := bits.Div64(hi, lo, c.length)
+		out[at] = max(out[at], levels[level])
 	}
 	return string(out)
 }
