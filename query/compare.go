@@ -18,25 +18,35 @@ type comparing struct {
 
 // compared are the intrinsics that are compared, under their short names, which are those that people and Grafana know.
 var compared = []comparedField{
-	intrinsic("name", traceql.SpanName),
-	intrinsic("kind", traceql.SpanKind),
-	intrinsic("status", traceql.SpanStatus),
-	intrinsic("statusMessage", traceql.SpanStatusMessage),
-	intrinsic("rootName", traceql.TraceRootName),
-	intrinsic("rootServiceName", traceql.TraceRootService),
-	intrinsic("instrumentation:name", traceql.InstrumentationName),
-	intrinsic("instrumentation:version", traceql.InstrumentationVersion),
+	intrinsic("name", traceql.SpanName, ofTable),
+	intrinsic("kind", traceql.SpanKind, ofTable),
+	intrinsic("status", traceql.SpanStatus, ofTable),
+	intrinsic(statusMessage, traceql.SpanStatusMessage, ofSpan),
+	intrinsic("rootName", traceql.TraceRootName, ofRoot),
+	intrinsic("rootServiceName", traceql.TraceRootService, ofRoot),
+	intrinsic("instrumentation:name", traceql.InstrumentationName, ofTable),
+	intrinsic("instrumentation:version", traceql.InstrumentationVersion, ofTable),
 }
+
+const statusMessage = "statusMessage"
 
 type comparedField struct {
-	name  string
-	field traceql.Field
-	read  func(eval.At) eval.Value
+	name string
+	of   comparedOf
+	read func(eval.At) eval.Value
 }
 
-func intrinsic(name string, i traceql.Intrinsic) comparedField {
-	f := traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: i}
-	return comparedField{name, f, eval.Fielder(f)}
+// comparedOf is whose an intrinsic is.
+type comparedOf uint8
+
+const (
+	ofSpan  comparedOf = 1 << iota
+	ofTable            // all spans of a table have it alike
+	ofRoot             // of the trace's root
+)
+
+func intrinsic(name string, i traceql.Intrinsic, of comparedOf) comparedField {
+	return comparedField{name, of, eval.Fielder(traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: i})}
 }
 
 // blank reports whether an intrinsic says nothing.
@@ -54,15 +64,22 @@ func newComparing(n *traceql.Comparison, g series.Grid) *comparing {
 // add counts a span's attributes on the side on which it is.
 func (c *comparing) add(a eval.At) error {
 	c.labels = c.labels[:0]
-	for i := range compared {
-		if v := compared[i].read(a); !blank(v) {
-			c.labels = append(c.labels, eval.Label{Name: compared[i].name, Value: v})
-		}
-	}
+	c.intrinsics(a, ofSpan|ofTable|ofRoot)
 	c.attrs(traceql.ScopeSpan, a.Span.Attrs)
 	c.attrs(traceql.ScopeResource, a.Span.Resource.Attrs)
 	c.attrs(traceql.ScopeInstrumentation, a.Span.Scope.Attrs)
 	return c.counts.Add(a.Span.Start, c.selected.Contains(a.Span.Start) && c.selection.Match(a), c.labels)
+}
+
+// intrinsics adds those that are of one of some.
+func (c *comparing) intrinsics(a eval.At, of comparedOf) {
+	for i := range compared {
+		if f := &compared[i]; f.of&of != 0 {
+			if v := f.read(a); !blank(v) {
+				c.labels = append(c.labels, eval.Label{Name: f.name, Value: v})
+			}
+		}
+	}
 }
 
 // attrs adds the attributes of a scope, each key once.

@@ -15,45 +15,33 @@ type columnComparing struct {
 	*comparing
 	selection *column.Condition // shared by the workers
 	fields    map[traceql.Field]*column.Field
+	known     []int32 // by slot: the place of a table's rows that count there, and 1; 0: there is none
 }
 
 // another returns one for another worker.
 func (c *columnComparing) another(n *traceql.Metrics, g series.Grid) *columnComparing {
-	return &columnComparing{newComparing(n.Compare, g), c.selection, map[traceql.Field]*column.Field{}}
+	counts := newComparing(n.Compare, g)
+	return &columnComparing{counts, c.selection, map[traceql.Field]*column.Field{}, make([]int32, counts.counts.Slots())}
 }
 
-// comparedRows is the rows of a table that count.
+// comparedRows is where the rows of a table count.
 type comparedRows struct {
 	table  *trace.Table
-	rows   column.Rows
-	places *series.Places
+	places column.Places
+	slots  []series.Slot // by place
 }
 
 // count counts the attributes of some rows of a table.
 func (c *columnComparing) count(t *trace.Table, rows column.Rows) error {
-	selected, err := c.selection.Select(t)
-	if err != nil {
-		return err
-	}
-	starts, err := t.Columns.Numbers(trace.StartColumn)
-	if err != nil {
-		return err
-	}
-	x := comparedRows{t, column.Rows{Is: make([]bool, t.Rows)}, c.counts.NewPlaces(t.Rows)}
-	for row, start := range starts {
-		if rows.Has(row) && (t.Hidden == nil || !t.Hidden[row]) {
-			c.counts.Put(x.places, row, start, selected.Has(row) && c.selected.Contains(start))
-			x.rows.Is[row] = x.places.Has(row)
-		}
-	}
+	x, err := c.place(t, rows)
 	switch {
-	case x.places.Empty():
-		return nil
+	case err != nil || len(x.slots) == 0:
+		return err
 	case t.Wide:
 		return c.spans(x)
 	}
-	for _, f := range compared {
-		if err := c.field(x, f.name, f.field); err != nil {
+	for _, part := range []func(*comparedRows) error{c.alike, c.resources, c.roots, c.messages} {
+		if err := part(x); err != nil {
 			return err
 		}
 	}
@@ -62,17 +50,52 @@ func (c *columnComparing) count(t *trace.Table, rows column.Rows) error {
 			return err
 		}
 	}
-	return c.shared(x)
+	return nil
+}
+
+// place finds out where rows of a table count.
+func (c *columnComparing) place(t *trace.Table, rows column.Rows) (*comparedRows, error) {
+	selected, err := c.selection.Select(t)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := t.Columns.Numbers(trace.StartColumn)
+	if err != nil {
+		return nil, err
+	}
+	x := &comparedRows{table: t, places: column.Places{Of: make([]int32, t.Rows)}}
+	for row, start := range starts {
+		x.places.Of[row] = -1
+		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
+			continue
+		}
+		slot, ok := c.counts.Slot(start, selected.Has(row) && c.selected.Contains(start))
+		if !ok {
+			continue
+		}
+		k := c.known[slot]
+		if k == 0 {
+			x.slots, x.places.Rows = append(x.slots, slot), append(x.places.Rows, 0)
+			k = int32(len(x.slots))
+			c.known[slot] = k
+		}
+		x.places.Of[row] = k - 1
+		x.places.Rows[k-1]++
+	}
+	for _, slot := range x.slots {
+		c.known[slot] = 0
+	}
+	return x, nil
 }
 
 // spans counts the rows of a table of which no column says what attributes they have.
-func (c *columnComparing) spans(x comparedRows) error {
+func (c *columnComparing) spans(x *comparedRows) error {
 	roots, err := x.table.Columns.Numbers(trace.TraceRootColumn)
 	if err != nil {
 		return err
 	}
 	for row := range x.table.Rows {
-		if !x.rows.Has(row) {
+		if x.places.Of[row] < 0 {
 			continue
 		}
 		one := &trace.Trace{Spans: make([]trace.Span, 1, 2)}
@@ -90,40 +113,79 @@ func (c *columnComparing) spans(x comparedRows) error {
 }
 
 // attr counts an attribute that all rows have.
-func (c *columnComparing) attr(x comparedRows, i int) error {
+func (c *columnComparing) attr(x *comparedRows, i int) error {
 	a := x.table.Attrs[i]
 	if a.Type == trace.TypeEmpty || slices.ContainsFunc(x.table.Attrs[:i], func(b trace.TableAttr) bool { return b.Key == a.Key }) {
 		return nil
 	}
 	f := traceql.Field{Scope: traceql.ScopeSpan, Key: a.Key}
-	if c.counts.Counted(c.name(f), x.places) {
-		return nil
+	name := c.name(f)
+	if slices.ContainsFunc(x.slots, func(s series.Slot) bool { return !c.counts.Many(name, s) }) {
+		return c.field(x, name, f)
 	}
-	return c.field(x, c.name(f), f)
+	for place, rows := range x.places.Rows {
+		if err := c.counts.AddSpans(name, x.slots[place], eval.Nil, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// shared counts the attributes of the rows' resources and of their scope.
-func (c *columnComparing) shared(x comparedRows) error {
-	index, err := x.table.Columns.Numbers(trace.ResourceColumn)
+// alike counts what all rows have alike: their names, and their scope.
+func (c *columnComparing) alike(x *comparedRows) error {
+	t := x.table
+	c.labels = c.labels[:0]
+	c.intrinsics(eval.At{Span: &trace.Span{Name: t.Name, Kind: t.Kind, Status: t.Status, Scope: t.Scope}}, ofTable)
+	c.attrs(traceql.ScopeInstrumentation, t.Scope.Attrs)
+	for place, rows := range x.places.Rows {
+		if err := c.labelled(x.slots[place], rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resources counts the attributes of the rows' resources.
+func (c *columnComparing) resources(x *comparedRows) error {
+	return c.by(x, trace.ResourceColumn, func(i int) { c.attrs(traceql.ScopeResource, x.table.Resources[i].Attrs) })
+}
+
+// roots counts what the roots of the rows' traces have.
+func (c *columnComparing) roots(x *comparedRows) error {
+	return c.by(x, trace.TraceRootColumn, func(i int) {
+		if root := x.table.Roots[i]; root != nil {
+			c.intrinsics(eval.NewContext(&trace.Trace{Spans: []trace.Span{*root}}).At(0), ofRoot)
+		}
+	})
+}
+
+// by counts the labels of what a column has indexes of; label makes them.
+func (c *columnComparing) by(x *comparedRows, index trace.NumberColumn, label func(i int)) error {
+	counts, err := column.CountBy(x.table, index, &x.places)
 	if err != nil {
 		return err
 	}
-	seen := map[traceql.Field]bool{}
-	for _, a := range x.table.Scope.Attrs {
-		seen[traceql.Field{Scope: traceql.ScopeInstrumentation, Key: a.Key}] = true
-	}
-	known := make([]bool, len(x.table.Resources))
-	for row, i := range index {
-		if known[i] || !x.rows.Has(row) {
-			continue
+	for i, n := range counts {
+		if i == 0 || n.Value != counts[i-1].Value {
+			c.labels = c.labels[:0]
+			label(n.Value)
 		}
-		known[i] = true
-		for _, a := range x.table.Resources[i].Attrs {
-			seen[traceql.Field{Scope: traceql.ScopeResource, Key: a.Key}] = true
+		if err := c.labelled(x.slots[n.Place], n.Rows); err != nil {
+			return err
 		}
 	}
-	for f := range seen {
-		if err := c.field(x, c.name(f), f); err != nil {
+	return nil
+}
+
+// messages counts the status messages, which are in no column.
+func (c *columnComparing) messages(x *comparedRows) error {
+	return c.field(x, statusMessage, traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: traceql.SpanStatusMessage})
+}
+
+// labelled counts rows that have the labels.
+func (c *columnComparing) labelled(s series.Slot, rows int) error {
+	for _, l := range c.labels {
+		if err := c.counts.AddSpans(l.Name, s, l.Value, rows); err != nil {
 			return err
 		}
 	}
@@ -131,26 +193,24 @@ func (c *columnComparing) shared(x comparedRows) error {
 }
 
 // field counts a field of the rows.
-func (c *columnComparing) field(x comparedRows, name string, f traceql.Field) error {
+func (c *columnComparing) field(x *comparedRows, name string, f traceql.Field) error {
 	read := c.fields[f]
 	if read == nil {
 		read, _ = column.Read(f) // all are of the span alone, or of its trace's root
 		c.fields[f] = read
 	}
-	v, err := read.Values(x.table, x.rows)
+	t, err := read.Tally(x.table, &x.places)
 	if err != nil {
 		return err
 	}
-	for i := range v.List {
-		if f.Scope == traceql.ScopeIntrinsic && blank(v.List[i]) {
-			v.List[i] = eval.Nil
+	for _, n := range t.Counts {
+		v := t.List[n.Value]
+		if v.IsNil() || f.Scope == traceql.ScopeIntrinsic && blank(v) {
+			continue
+		}
+		if err := c.counts.AddSpans(name, x.slots[n.Place], v, n.Rows); err != nil {
+			return err
 		}
 	}
-	if v.Index != nil {
-		return c.counts.AddEach(name, x.places, v.Index, v.List)
-	}
-	if v.List[0].IsNil() {
-		return nil
-	}
-	return c.counts.AddAll(name, x.places, v.List[0])
+	return nil
 }

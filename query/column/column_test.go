@@ -2,6 +2,7 @@ package column
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -246,6 +247,58 @@ func TestValues(t *testing.T) {
 				t.Fatalf("seed %d: %s of row %d is %v; want %v", seed, text, row, numbers[row], want.Text())
 			}
 		}
+	}
+}
+
+// TestTally: rows are counted by their value and place as if one by one.
+func TestTally(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 3))
+	for range 5000 {
+		text := []string{"span.color", "span.size", "span.ok", "resource.service.name", "name", "duration", "statusMessage", "span:id", "rootName"}[r.IntN(9)]
+		e, err := traceql.ParseFilter("{" + text + " = nil}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		field := e.(*traceql.IsNil).X.(*traceql.FieldRef).Field
+		f, _ := Read(field)
+		table, rows := randomTable(r)
+		places := &Places{Of: make([]int32, table.Rows), Rows: make([]int, 1+r.IntN(300))}
+		want := map[string]int{}
+		for row := range rows {
+			places.Of[row] = int32(r.IntN(len(places.Rows)+1)) - 1
+			if at := places.Of[row]; at >= 0 {
+				places.Rows[at]++
+				want[fmt.Sprint(at, " ", eval.Fielder(field)(contextOf(rows[row]).At(0)).Key())]++
+			}
+		}
+		tally, err := f.Tally(table, places)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for _, n := range tally.Counts {
+			if n.Rows > 0 {
+				got[fmt.Sprint(n.Place, " ", tally.List[n.Value].Key())] += n.Rows
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("seed %d: %s: %v; want %v", seed, text, got, want)
+		}
+	}
+}
+
+// TestCount: what is counted in cells, and what in a map, is the same.
+func TestCount(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	p := &Places{Of: make([]int32, 3000), Rows: make([]int, 40)}
+	index := make([]uint16, len(p.Of))
+	for row := range index {
+		p.Of[row], index[row] = int32(r.IntN(41))-1, uint16(r.IntN(1000))
+	}
+	dense, sparse := count(p, index, 1000), countSparse(p, index)
+	if !slices.Equal(dense, sparse) || len(dense) < 1000 {
+		t.Errorf("%d and %d counts differ", len(dense), len(sparse))
 	}
 }
 

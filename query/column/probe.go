@@ -57,9 +57,18 @@ func (p *probe) at() eval.At { return eval.At{Span: &p.span, Trace: p.trace} }
 
 // source is something that differs between rows.
 type source struct {
-	few int               // how many values there are: fewer than rows, and each row says which it has; 0: a value for each row
-	at  func(row int) int // which of few a row has
-	set func(i int) error // sets a value of few, or that of a row
+	few   int               // how many values there are, of which each row says which it has; 0: a value for each row
+	texts []uint16          // by row: which of few it has; nil: see nums
+	nums  []uint64          // as texts; or with few 0, if the value is no more than that, the value
+	set   func(i int) error // sets a value of few, or that of a row
+}
+
+// at returns which of few values a row has.
+func (s *source) at(row int) int {
+	if s.texts != nil {
+		return int(s.texts[row])
+	}
+	return int(s.nums[row])
 }
 
 // begin makes the probe one of a table for a question.
@@ -145,7 +154,15 @@ func (p *probe) fixed() bool { return !p.whole && !p.rest && len(p.sources) == 0
 
 // few returns the source that alone tells the answer, if it has few values.
 func (p *probe) few() *source {
-	if p.whole || p.rest || len(p.sources) != 1 || p.sources[0].few == 0 {
+	if s := p.only(); s != nil && s.few > 0 {
+		return s
+	}
+	return nil
+}
+
+// only returns the source that alone tells the answer, or nil.
+func (p *probe) only() *source {
+	if p.whole || p.rest || len(p.sources) != 1 {
 		return nil
 	}
 	return &p.sources[0]
@@ -171,7 +188,7 @@ func (p *probe) attr(key string) (found bool, err error) {
 	case trace.TypeEmpty:
 		return false, nil
 	case trace.TypeBool, trace.TypeInt, trace.TypeDouble:
-		p.add(source{set: func(row int) error {
+		p.add(source{nums: col.Nums, set: func(row int) error {
 			v, err := trace.DecodeAttr(typ, col.Nums[row], nil)
 			set(v)
 			return err
@@ -201,7 +218,7 @@ func (p *probe) texts(t trace.Texts, set func(trace.Value)) {
 	case t.Ends == nil:
 		_ = value(0)
 	case t.Index != nil:
-		p.add(source{few: t.Len(), at: t.At, set: value})
+		p.add(source{few: t.Len(), texts: t.Index, set: value})
 	default:
 		p.add(source{set: value})
 	}
@@ -219,7 +236,7 @@ func (p *probe) resource() error {
 	if !slices.ContainsFunc(index, func(i uint64) bool { return i != index[0] }) {
 		return set(int(index[0]))
 	}
-	p.add(source{few: len(p.table.Resources), at: func(row int) int { return int(index[row]) }, set: set})
+	p.add(source{few: len(p.table.Resources), nums: index, set: set})
 	return nil
 }
 
@@ -230,7 +247,7 @@ func (p *probe) root() error {
 		return err
 	}
 	p.trace, p.roots = &eval.Context{}, roots
-	p.add(source{few: len(p.table.Roots), at: func(row int) int { return int(roots[row]) }, set: func(i int) error {
+	p.add(source{few: len(p.table.Roots), nums: roots, set: func(i int) error {
 		p.setRoot(i)
 		return nil
 	}})

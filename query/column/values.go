@@ -49,6 +49,9 @@ func (f *Field) Values(t *trace.Table, rows Rows) (v Values, err error) {
 	if s := p.few(); s != nil {
 		return f.few(&p, s, v, rows)
 	}
+	if s := p.only(); s != nil && s.nums != nil {
+		return f.numbers(&p, s, v, rows)
+	}
 	plain := int32(-1) // the number of what all plain rows have
 	d := dictionary{texts: map[string]int32{}, numbers: map[number]int32{}}
 	for row := range v.Index {
@@ -93,36 +96,33 @@ func (f *Field) few(p *probe, s *source, v Values, rows Rows) (Values, error) {
 	return v, nil
 }
 
-// of reads the field of a probe, to be kept.
-func (f *Field) of(p *probe) eval.Value { return kept(f.read(p.at())) }
-
-// kept returns a value that does not share the memory of a table.
-func kept(v eval.Value) eval.Value {
-	v.Value = keptValue(v.Value)
-	return v
-}
-
-func keptValue(v trace.Value) trace.Value {
-	switch v.Type() {
-	case trace.TypeString:
-		return trace.String(strings.Clone(v.Str()))
-	case trace.TypeArray:
-		list := make([]trace.Value, len(v.List()))
-		for i, e := range v.List() {
-			list[i] = keptValue(e.Value)
+// numbers reads the values of a source that is a number for each row.
+func (f *Field) numbers(p *probe, s *source, v Values, rows Rows) (Values, error) {
+	known := map[uint64]int32{}
+	last, i := uint64(0), int32(-1)
+	for row, n := range s.nums {
+		v.Index[row] = -1
+		if !rows.Has(row) || p.table.Hidden != nil && p.table.Hidden[row] {
+			continue
 		}
-		return trace.Array(list...)
-	case trace.TypeMap:
-		attrs := make([]trace.Attr, len(v.List()))
-		for i, e := range v.List() {
-			attrs[i] = trace.Attr{Key: strings.Clone(e.Key), Value: keptValue(e.Value)}
+		if i < 0 || n != last {
+			var ok bool
+			if i, ok = known[n]; !ok {
+				if err := s.set(row); err != nil {
+					return v, err
+				}
+				i = int32(len(v.List))
+				v.List, known[n] = append(v.List, f.of(p)), i
+			}
+			last = n
 		}
-		return trace.Map(attrs...)
-	case trace.TypeBytes:
-		return trace.Bytes([]byte(v.Str()))
+		v.Index[row] = i
 	}
-	return v
+	return v, nil
 }
+
+// of reads the field of a probe, to be kept.
+func (f *Field) of(p *probe) eval.Value { return f.read(p.at()).Clone() }
 
 // dictionary numbers values.
 type dictionary struct {
@@ -156,7 +156,7 @@ func (d *dictionary) find(v eval.Value) int32 {
 func (d *dictionary) text(v eval.Value, key string) int32 {
 	i, ok := d.texts[key]
 	if !ok {
-		i = d.add(kept(v))
+		i = d.add(v.Clone())
 		d.texts[strings.Clone(key)] = i
 	}
 	return i

@@ -3,6 +3,7 @@ package eval
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/clewtrace/clew/query/traceql"
@@ -20,6 +21,34 @@ type Value struct {
 
 // Nil is the value of what is not there.
 var Nil = Value{Type: traceql.TypeNil}
+
+// Clone returns the value in memory of its own: that of a table's row, for one, lies in the table.
+func (v Value) Clone() Value {
+	v.Value = clone(v.Value)
+	return v
+}
+
+func clone(v trace.Value) trace.Value {
+	switch v.Type() {
+	case trace.TypeString:
+		return trace.String(strings.Clone(v.Str()))
+	case trace.TypeArray:
+		list := make([]trace.Value, len(v.List()))
+		for i, e := range v.List() {
+			list[i] = clone(e.Value)
+		}
+		return trace.Array(list...)
+	case trace.TypeMap:
+		attrs := make([]trace.Attr, len(v.List()))
+		for i, e := range v.List() {
+			attrs[i] = trace.Attr{Key: strings.Clone(e.Key), Value: clone(e.Value)}
+		}
+		return trace.Map(attrs...)
+	case trace.TypeBytes:
+		return trace.Bytes([]byte(v.Str()))
+	}
+	return v
+}
 
 // Of returns an attribute's value. One with nothing set is nil.
 func Of(v trace.Value) Value {

@@ -53,62 +53,32 @@ func NewComparison(g Grid, topN int) *Comparison {
 
 // Add counts a span's attributes. They have different names. The error is of kind TooLarge.
 func (c *Comparison) Add(at uint64, selected bool, labels []eval.Label) error {
-	i, ok := c.grid.At(at)
+	s, ok := c.Slot(at, selected)
 	if !ok {
 		return nil
 	}
-	side := 0
-	if selected {
-		side = 1
-	}
 	for _, l := range labels {
-		a := c.attribute(side, l.Name)
-		a.total[i]++
-		if n := c.of(a, l.Value); n != nil {
-			n.sum++
-			n.steps[i]++
+		if err := c.AddSpans(l.Name, s, l.Value, 1); err != nil {
+			return err
 		}
 	}
-	return c.fits()
+	return nil
 }
 
-// Places is where the rows of a table count in a comparison.
-type Places struct {
-	at    []int32   // by row: the step, twice, and one more of the selection; negative: nowhere
-	found []int32   // each place that a row has
-	rows  []float64 // by place: how many rows have it
+// Slot is a step of one side of a comparison: the step, twice, and one more of the selection.
+type Slot int
+
+// Slot returns where a span counts that starts at a moment; ok is false if that is in none of the steps.
+func (c *Comparison) Slot(at uint64, selected bool) (s Slot, ok bool) {
+	i, ok := c.grid.At(at)
+	if s = Slot(2 * i); selected {
+		s++
+	}
+	return s, ok
 }
 
-// NewPlaces returns places for so many rows, of which none counts yet.
-func (c *Comparison) NewPlaces(rows int) *Places {
-	p := &Places{at: make([]int32, rows), rows: make([]float64, 2*c.grid.Steps)}
-	for i := range p.at {
-		p.at[i] = -1
-	}
-	return p
-}
-
-// Put has a row count, if its span starts in the grid.
-func (c *Comparison) Put(p *Places, row int, start uint64, selected bool) {
-	i, ok := c.grid.At(start)
-	if !ok {
-		return
-	}
-	at := int32(2 * i)
-	if selected {
-		at++
-	}
-	if p.at[row] = at; p.rows[at] == 0 {
-		p.found = append(p.found, at)
-	}
-	p.rows[at]++
-}
-
-// Empty reports whether no row counts.
-func (p *Places) Empty() bool { return len(p.found) == 0 }
-
-// Has reports whether a row counts.
-func (p *Places) Has(row int) bool { return p.at[row] >= 0 }
+// Slots returns how many slots there are.
+func (c *Comparison) Slots() int { return 2 * c.grid.Steps }
 
 // attribute returns an attribute of a side.
 func (c *Comparison) attribute(side int, name string) *attribute {
@@ -121,57 +91,19 @@ func (c *Comparison) attribute(side int, name string) *attribute {
 	return a
 }
 
-// Counted reports whether of an attribute that all rows have only how many is counted, and counts them then: its values are too many.
-func (c *Comparison) Counted(name string, p *Places) bool {
-	for _, at := range p.found {
-		if a := c.sides[at&1][name]; a == nil || !a.many {
-			return false
-		}
-	}
-	for _, at := range p.found {
-		c.sides[at&1][name].total[at>>1] += p.rows[at]
-	}
-	return true
+// Many reports whether an attribute has too many values on the side of a slot, so that they are not counted there any more.
+func (c *Comparison) Many(name string, s Slot) bool {
+	a := c.sides[s&1][name]
+	return a != nil && a.many
 }
 
-// AddAll counts a value that all rows have.
-func (c *Comparison) AddAll(name string, p *Places, v eval.Value) error {
-	for _, at := range p.found {
-		a := c.attribute(int(at&1), name)
-		a.total[at>>1] += p.rows[at]
-		if n := c.of(a, v); n != nil {
-			n.sum += p.rows[at]
-			n.steps[at>>1] += p.rows[at]
-		}
-	}
-	return c.fits()
-}
-
-// AddEach counts the values that rows have: for each row, which of a list. Values that are nil are left out.
-func (c *Comparison) AddEach(name string, p *Places, index []int32, list []eval.Value) error {
-	var attrs [2]*attribute
-	counts := make([]*count, 2*len(list))
-	for row, at := range p.at {
-		if at < 0 || index[row] < 0 || list[index[row]].IsNil() {
-			continue
-		}
-		side := at & 1
-		if attrs[side] == nil {
-			attrs[side] = c.attribute(int(side), name)
-		}
-		a := attrs[side]
-		a.total[at>>1]++
-		if a.many {
-			continue
-		}
-		n := &counts[2*index[row]+side]
-		if *n == nil {
-			*n = c.of(a, list[index[row]])
-		}
-		if *n != nil {
-			(*n).sum++
-			(*n).steps[at>>1]++
-		}
+// AddSpans counts spans of a slot that have a value in an attribute. The error is of kind TooLarge.
+func (c *Comparison) AddSpans(name string, s Slot, v eval.Value, spans int) error {
+	a, i, n := c.attribute(int(s&1), name), s>>1, float64(spans)
+	a.total[i] += n
+	if of := c.of(a, v); of != nil {
+		of.sum += n
+		of.steps[i] += n
 	}
 	return c.fits()
 }
@@ -198,7 +130,7 @@ func (c *Comparison) of(a *attribute, v eval.Value) *count {
 		c.cells -= maxValues * c.grid.Steps
 		return nil
 	}
-	n = &count{value: v, steps: make([]float64, c.grid.Steps)}
+	n = &count{value: v.Clone(), steps: make([]float64, c.grid.Steps)}
 	c.cells += c.grid.Steps
 	a.values[string(c.key)] = n
 	return n
