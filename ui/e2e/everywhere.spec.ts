@@ -42,6 +42,10 @@ for (const look of looks)
     expect(wide).toBeLessThanOrEqual(0);
     await page.keyboard.press("?");
     await expect(page.getByRole("dialog", { name: "Keys" })).toBeVisible();
+    await expect(page.getByRole("link", { name: "this API, as OpenAPI" })).toHaveAttribute(
+      "href",
+      `${server.url}/api/v1/openapi.json`,
+    );
     await accessible(page);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Control+k");

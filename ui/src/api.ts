@@ -158,5 +158,8 @@ export async function getTrace(id: string, signal?: AbortSignal): Promise<Column
 export const getRow = async (id: string, version: string, row: number, signal?: AbortSignal) =>
   (await json<{ rows: RowDetail[] }>(`api/v1/traces/${id}/rows?from=${row}&to=${row + 1}&version=${version}`, signal)).rows[0];
 
+/** The address of what describes these calls to other programs. */
+export const openAPI = () => new URL("api/v1/openapi.json", document.baseURI).href;
+
 /** The address of a trace as OTLP/JSON. */
 export const traceJSON = (id: string) => new URL(`api/v1/traces/${id}`, document.baseURI).href;

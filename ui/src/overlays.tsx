@@ -3,7 +3,7 @@ import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useRef, useState, type ReactNode } from "react";
-import { getServices } from "./api";
+import { getServices, openAPI } from "./api";
 import { face, pageCommands, type Command } from "./commands";
 import { Icon, Keys, Swatch } from "./parts";
 import { toggleTheme } from "./shell";
@@ -61,6 +61,13 @@ export function Help({ close }: { close: () => void }) {
             </section>
           ),
       )}
+      <div className="sheetFoot">
+        <span className="grow" />
+        For programs:
+        <a className="link" href={openAPI()} target="_blank" rel="noreferrer">
+          this API, as OpenAPI
+        </a>
+      </div>
     </Sheet>
   );
 }
@@ -99,6 +106,12 @@ function useChoices(text: string, help: () => void): Choice[] {
   const runs: Choice[] = [
     { group: "Run", label: "Light or dark", keys: ["t"], run: toggleTheme },
     { group: "Run", label: "Show all keys", keys: ["?"], run: help },
+    {
+      group: "Run",
+      label: "Show the API",
+      hint: "OpenAPI, for programs",
+      run: () => void open(openAPI(), "_blank", "noreferrer"),
+    },
   ];
   // What is typed is a place more often than a command; with nothing typed, the page comes first.
   return want ? [...goes, ...page, ...runs.filter((r) => fits(r.label))] : [...page, ...goes, ...runs];
