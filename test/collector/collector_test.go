@@ -5,34 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/clewtrace/clew/internal/testkit"
 	"github.com/clewtrace/clew/trace"
 )
-
-// running is a Collector.
-type running struct {
-	cmd  *exec.Cmd
-	log  bytes.Buffer
-	mu   sync.Mutex
-	done chan struct{}
-}
-
-func (r *running) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(b)
-}
 
 // startCollector starts a Collector with a configuration, waits until it listens at addresses, and ends it with the test.
 func startCollector(t *testing.T, program, config string, addresses ...string) {
@@ -41,39 +24,7 @@ func startCollector(t *testing.T, program, config string, addresses ...string) {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := &running{cmd: exec.Command(program, "--config", path), done: make(chan struct{})}
-	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = r, r, testkit.Child()
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = r.cmd.Wait() // how it ends is its own affair
-		close(r.done)
-	}()
-	t.Cleanup(func() {
-		_ = r.cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(20*time.Second, func() { _ = r.cmd.Process.Kill() })
-		<-r.done
-		late.Stop()
-		if t.Failed() {
-			t.Logf("log of the Collector:\n%s", r.log.String())
-		}
-	})
-	until(t, "the Collector listens", func() bool {
-		select {
-		case <-r.done:
-			t.Fatal("the Collector has ended")
-		default:
-		}
-		for _, a := range addresses {
-			c, err := net.Dial("tcp", a)
-			if err != nil {
-				return false
-			}
-			_ = c.Close()
-		}
-		return true
-	})
+	testkit.StartPeer(t, exec.Command(program, "--config", path), testkit.Listening(addresses...))
 }
 
 // until waits for something to be so, for up to a minute.
@@ -84,21 +35,6 @@ func until(t *testing.T, what string, is func() bool) {
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}
-}
-
-// freeAddresses returns addresses that are free now: a Collector does not tell what port it was given.
-func freeAddresses(t *testing.T, n int) []string {
-	t.Helper()
-	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // when all are found, so that they differ
-		out = append(out, l.Addr().String())
-	}
-	return out
 }
 
 // known is a trace that has what all formats can say: one server, with a client below it that fails, in two services.

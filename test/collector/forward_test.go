@@ -15,7 +15,7 @@ func TestForward(t *testing.T) {
 	}
 	program := testkit.Program(t, "current")
 	last, direct := testkit.Start(t), testkit.Start(t)
-	ports := freeAddresses(t, 5)
+	ports := testkit.FreeAddresses(t, 5)
 	startCollector(t, program, fmt.Sprintf(`
 receivers:
   otlp: {protocols: {grpc: {endpoint: "%s"}, http: {endpoint: "%s"}}}

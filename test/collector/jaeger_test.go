@@ -2,7 +2,6 @@ package collector
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -24,14 +23,13 @@ receivers:
 exporters: {jaeger_storage_exporter: {trace_storage: store}}
 `
 
-// TestForwardToJaeger has Clew forward to a Jaeger 2, in each format that it takes, and asks both, in Jaeger's API, for what was sent. To build a Jaeger takes
-// too long for every day: $CLEW_JAEGER names one (of its module: go build ./cmd/jaeger).
+// TestForwardToJaeger has Clew forward to a Jaeger 2, in each format that it takes, and asks both, in Jaeger's API, for what was sent.
 func TestForwardToJaeger(t *testing.T) {
-	program := os.Getenv("CLEW_JAEGER")
-	if program == "" {
-		t.Skip("$CLEW_JAEGER names no Jaeger")
+	if testing.Short() {
+		t.Skip("builds a Jaeger")
 	}
-	p := freeAddresses(t, 7)
+	program := testkit.Jaeger(t)
+	p := testkit.FreeAddresses(t, 7)
 	startCollector(t, program, fmt.Sprintf(jaegerConfig, p[0], p[1], p[2], p[3], p[4], p[5], p[6]), p[0], p[2], p[3], p[4], p[5], p[6])
 	ways := []string{"otlp_http", "otlp_grpc", "jaeger_grpc", "jaeger_http", "zipkin"}
 	var to []string

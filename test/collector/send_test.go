@@ -27,7 +27,7 @@ func TestExporters(t *testing.T) {
 		{name: "zipkin/json", config: fmt.Sprintf(`{endpoint: "%s/api/v2/spans"}`, clew.URL("zipkin")), lost: scope},
 		{name: "zipkin/proto", config: fmt.Sprintf(`{endpoint: "%s/api/v2/spans", format: proto}`, clew.URL("zipkin")), lost: scope},
 	}
-	ports := freeAddresses(t, len(exporters))
+	ports := testkit.FreeAddresses(t, len(exporters))
 	var receive, export, pipelines strings.Builder
 	for i, e := range exporters {
 		fmt.Fprintf(&receive, "  otlp/%d: {protocols: {http: {endpoint: \"%s\"}}}\n", i, ports[i])
@@ -52,7 +52,7 @@ func TestJaegerExporter(t *testing.T) {
 	}
 	program := testkit.Program(t, "v0.85")
 	clew, direct := testkit.Start(t), testkit.Start(t)
-	port := freeAddresses(t, 1)[0]
+	port := testkit.FreeAddresses(t, 1)[0]
 	startCollector(t, program, fmt.Sprintf(`
 receivers: {otlp: {protocols: {http: {endpoint: "%s"}}}}
 exporters: {jaeger: {endpoint: "%s", tls: {insecure: true}}}

@@ -2,14 +2,10 @@ package zipkin_test
 
 import (
 	"errors"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,60 +18,14 @@ type peer struct {
 	http, scribe string // URL and address
 }
 
-// startTimeout is how long Zipkin's server may take; on a busy machine it takes a minute.
-const startTimeout = 4 * time.Minute
-
 // autocompleteKeys are the keys whose values Zipkin's server is to remember; Clew remembers all.
 const autocompleteKeys = "http.method,site"
 
 // startZipkin starts Zipkin's server, with scribe.
 func startZipkin(t *testing.T) *peer {
 	t.Helper()
-	java := testkit.Tool(t, "java", "a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)")
-	jars, err := filepath.Glob(testkit.ClassPath(t, "server"))
-	if err != nil || len(jars) != 1 {
-		t.Fatalf("%v are not one jar: %v", jars, err)
-	}
-	cmd := exec.Command(java, "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", jars[0],
-		"--armeria.ports[0].port=9411", "--armeria.ports[0].address=127.0.0.1", "--armeria.ports[0].protocols[0]=http")
-	cmd.Env = append(os.Environ(), "QUERY_PORT=9411", "COLLECTOR_SCRIBE_ENABLED=true", "COLLECTOR_SCRIBE_PORT=9410", "AUTOCOMPLETE_KEYS="+autocompleteKeys)
-	cmd.Dir = t.TempDir()
-	var log strings.Builder
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = testkit.Child()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if t.Failed() {
-			t.Logf("Zipkin's log ends:\n%s", log.String()[max(0, log.Len()-3000):])
-		}
-	})
-	p := &peer{name: "zipkin", http: "http://127.0.0.1:9411", scribe: "127.0.0.1:9410"}
-	for begin := time.Now(); ; time.Sleep(200 * time.Millisecond) {
-		resp, err := http.Get(p.http + "/health")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return p
-			}
-		}
-		select {
-		case <-ended:
-			t.Fatal("Zipkin's server ended")
-		default:
-		}
-		if time.Since(begin) > startTimeout {
-			t.Fatalf("Zipkin's server is not ready: %v", err)
-		}
-	}
+	url := testkit.Zipkin(t, "server", "127.0.0.1:9411", "COLLECTOR_SCRIBE_ENABLED=true", "COLLECTOR_SCRIBE_PORT=9410", "AUTOCOMPLETE_KEYS="+autocompleteKeys)
+	return &peer{name: "zipkin", http: url, scribe: "127.0.0.1:9410"}
 }
 
 // own makes a test run in a network of its own, with nothing but a loopback, and reports whether it does: if not, it has run there already.
