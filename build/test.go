@@ -27,6 +27,11 @@ func testAll(ctx context.Context, args []string) error {
 	if err := step(ctx, "build "+binary, buildBinary); err != nil {
 		return err
 	}
+	if len(args) == 0 {
+		if err := buildJaeger(ctx, "-race"); err != nil {
+			return err
+		}
+	}
 	var lanes sync.WaitGroup
 	var lintErr, pageErr, goErr error
 	lanes.Go(func() {
@@ -65,6 +70,9 @@ func endToEnd(ctx context.Context, args []string) error {
 	}
 	t := &tally{}
 	if len(args) == 0 {
+		if err := buildJaeger(ctx); err != nil {
+			return err
+		}
 		args = []string{"./test/...", "./examples/..."}
 	}
 	err := errors.Join(
@@ -73,6 +81,14 @@ func endToEnd(ctx context.Context, args []string) error {
 	)
 	fmt.Println(t)
 	return err
+}
+
+// buildJaeger builds the Jaeger that some tests ask, into the user's cache. The first time it takes minutes of all cores: alone, it does not make the tests late
+// that run beside it.
+func buildJaeger(ctx context.Context, flags ...string) error {
+	return step(ctx, "build Jaeger, which tests ask (minutes, on a new machine)", func(ctx context.Context) error {
+		return quiet(ctx, call{name: "go", args: append([]string{"test", "-count=1", "-timeout=30m", "-run=^TestJaeger$", "./internal/testkit"}, flags...)})
+	})
 }
 
 // need looks for what the tests call, and installs with the system's packages what a script may: on Debian, as root.

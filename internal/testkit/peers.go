@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -44,7 +43,7 @@ func (l *logged) Write(b []byte) (int, error) {
 // peerTimeout is how long a server that is not ours may take to start: Zipkin's, on a busy machine, takes a minute.
 const peerTimeout = 4 * time.Minute
 
-// StartPeer starts a server that is not Clew, waits until ready says yes, and ends it with the test: SIGTERM, and SIGKILL after 20 s.
+// StartPeer starts a server that is not Clew, waits until ready says yes, and kills it when the test ends: it has nothing to lose, and to stop in order takes some 20 s.
 func StartPeer(t testing.TB, cmd *exec.Cmd, ready func() bool) {
 	t.Helper()
 	out := &logged{}
@@ -58,10 +57,8 @@ func StartPeer(t testing.TB, cmd *exec.Cmd, ready func() bool) {
 		close(done)
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Process.Kill()
 		<-done
-		late.Stop()
 		if t.Failed() {
 			text := out.log.String()
 			t.Logf("log of %s:\n%s", filepath.Base(cmd.Path), text[max(0, len(text)-5000):])

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,21 +138,12 @@ func TestJaeger(t *testing.T) {
 // TestWrong asks a server that answers everything with the same JSON, which is right for nothing: each question must notice.
 func TestWrong(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"data": [], "unknown": 1}`)) // the client sees when it fails
-	})}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-done
-	})
-	url := "http://" + l.Addr().String()
+	}))
+	t.Cleanup(server.Close)
+	url := server.URL
 	a, err := newAsker(&backend{at: map[string]string{"jaeger": url, "jaeger-v3": url, "zipkin": url, "tempo": url}})
 	if err != nil {
 		t.Fatal(err)

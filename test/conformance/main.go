@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -51,11 +50,12 @@ type settings struct {
 func parseFlags(args []string) (*settings, error) {
 	f := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	f.Usage = func() {
-		fmt.Fprintln(f.Output(), `usage: go run ./test/conformance -otlp URL [-jaeger URL] [-jaeger-grpc HOST:PORT] [-zipkin URL] [-tempo URL] [-tempo-grpc HOST:PORT]
+		_, _ = fmt.Fprint(f.Output(), `usage: go run ./test/conformance -otlp URL [-jaeger URL] [-jaeger-grpc HOST:PORT] [-zipkin URL] [-tempo URL] [-tempo-grpc HOST:PORT]
 
 Sends a few spans to a tracing server, asks it in the dialects whose addresses are given, and reports what differs from what their clients expect.
-Exit status: 0 if nothing does, 1 if something does, 2 if the server could not be asked. All names are new in each run, so that it may have other spans, too.`)
-		fmt.Fprintln(f.Output())
+Exit status: 0 if nothing does, 1 if something does, 2 if the server could not be asked. All names are new in each run, so that it may have other spans, too.
+
+`) // to the terminal, where flags are listed
 		f.PrintDefaults()
 	}
 	s := &settings{}
@@ -129,7 +129,9 @@ func command(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return report(os.Stdout, results, s.passed)
+	text, err := report(results, s.passed)
+	fmt.Print(text)
+	return err
 }
 
 // newAsker returns what asks a backend, with names and times of its own.
@@ -160,8 +162,9 @@ func questions(b *backend, only *regexp.Regexp) (out []question, err error) {
 	return out, nil
 }
 
-// report writes what differs, and how many questions of each dialect do.
-func report(w io.Writer, results []result, passed bool) error {
+// report returns what differs, with errDiffers if anything does, and how many questions of each dialect do not.
+func report(results []result, passed bool) (string, error) {
+	var w strings.Builder
 	type count struct{ passed, asked int }
 	counts := map[string]*count{}
 	differ := false
@@ -175,21 +178,21 @@ func report(w io.Writer, results []result, passed bool) error {
 		switch {
 		case r.diff != "":
 			differ = true
-			fmt.Fprintf(w, "differs  %s/%s\n         %s %s\n         %s\n", r.dialect, r.name, r.method, r.target, r.diff)
+			fmt.Fprintf(&w, "differs  %s/%s\n         %s %s\n         %s\n", r.dialect, r.name, r.method, r.target, r.diff)
 		default:
 			c.passed++
 			if passed {
-				fmt.Fprintf(w, "pass     %s/%s\n", r.dialect, r.name)
+				fmt.Fprintf(&w, "pass     %s/%s\n", r.dialect, r.name)
 			}
 		}
 	}
 	for _, d := range dialects {
 		if c := counts[d]; c != nil {
-			fmt.Fprintf(w, "%-12s %d of %d answers are as expected\n", d, c.passed, c.asked)
+			fmt.Fprintf(&w, "%-12s %d of %d answers are as expected\n", d, c.passed, c.asked)
 		}
 	}
 	if differ {
-		return errDiffers
+		return w.String(), errDiffers
 	}
-	return nil
+	return w.String(), nil
 }
