@@ -51,7 +51,9 @@ func (k *inner) of(ctx context.Context, engine *query.Engine) (innerNames, error
 	}
 	within, cancel := context.WithTimeout(ctx, valueTime)
 	defer cancel()
+	looked := 0
 	_, _, err := engine.Each(within, query.Request{Scan: trace.Scan{Outline: true, Details: true}, Limit: innerTraces, NoCursor: true}, func(t *trace.Trace) error {
+		looked++
 		for i := range t.Spans {
 			for j := range t.Spans[i].Events {
 				note(events, t.Spans[i].Events[j].Attrs)
@@ -66,7 +68,8 @@ func (k *inner) of(ctx context.Context, engine *query.Engine) (innerNames, error
 		return innerNames{}, err
 	}
 	n = innerNames{byCount(events), byCount(links), time.Now()}
-	if len(n.events)+len(n.links) > 0 { // where there are none yet, the first shall be seen at once
+	// Where there are few traces yet, the first names shall be seen at once.
+	if len(n.events)+len(n.links) > 0 || looked == innerTraces || err != nil {
 		k.mu.Lock()
 		k.byTenant[tenant] = n
 		k.mu.Unlock()

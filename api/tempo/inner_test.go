@@ -42,3 +42,38 @@ func TestInnerNames(t *testing.T) {
 		}
 	})
 }
+
+// bare is a store of so many traces, none of which has an event.
+type bare struct {
+	query.Store
+	traces int
+	scans  *int
+}
+
+func (b bare) Scan(context.Context, trace.Scan, *trace.ScanReport) iter.Seq2[*trace.Trace, error] {
+	*b.scans++
+	return func(yield func(*trace.Trace, error) bool) {
+		for i := range b.traces {
+			id := trace.ID{1, byte(i >> 8), byte(i)}
+			if !yield(&trace.Trace{ID: id, Spans: []trace.Span{{TraceID: id, ID: trace.SpanID{1}, Start: uint64(1e18 - i), Resource: &trace.Resource{}, Scope: &trace.Scope{}}}}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestNoInnerNames looks for names where there are none: once for a while among many traces, which takes its time, and each time where there are few yet.
+func TestNoInnerNames(t *testing.T) {
+	for traces, want := range map[int]int{3: 2, innerTraces + 1: 1} {
+		scans := 0
+		k, engine := inner{byTenant: map[string]innerNames{}}, query.New(bare{traces: traces, scans: &scans})
+		for range 2 {
+			if names, err := k.of(t.Context(), engine); err != nil || len(names.events)+len(names.links) > 0 {
+				t.Errorf("%d traces: %+v, %v", traces, names, err)
+			}
+		}
+		if scans != want {
+			t.Errorf("of %d traces, two questions made %d scans; want %d", traces, scans, want)
+		}
+	}
+}
