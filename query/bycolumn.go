@@ -136,6 +136,7 @@ func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
 
 func (b *byColumn) run(ctx context.Context) error {
 	m := b.metrics
+	m.plan.scan.MaxBytes = m.engine.Limits.Bytes
 	err := m.engine.Tables(ctx, m.plan.scan, &m.report.ScanReport, b)
 	m.report.Spans = b.spans.Load()
 	for _, w := range b.workers {
@@ -158,7 +159,7 @@ func (b *byColumn) Workers() int { return len(b.workers) }
 func (b *byColumn) spend(n int) error {
 	limit := b.metrics.engine.Limits.Spans
 	if total := b.spans.Add(int64(n)); limit > 0 && total > limit {
-		return budget("spans", limit)
+		return trace.OverBudget(limit, "spans", "query.spans")
 	}
 	return nil
 }
@@ -171,6 +172,7 @@ func (b *byColumn) Trace(worker int, t *trace.Trace) error {
 	w := b.workers[worker]
 	w.traces++
 	w.context.Reset(t)
+	defer w.context.Reset(nil) // the store gives back what the trace holds
 	for _, l := range w.leaves {
 		if err := b.metrics.add(l, &w.context); err != nil {
 			return err

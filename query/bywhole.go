@@ -13,6 +13,7 @@ import (
 // byWhole goes over whole traces on all cores, in no order.
 type byWhole struct {
 	limits   Limits
+	held     *trace.Budget
 	plan     *plan
 	contexts []eval.Context // by worker
 	// found is called with each trace in which the plan's pipeline leaves spans, or, if there is none, with every trace.
@@ -27,9 +28,9 @@ func wholeWorkers() int { return runtime.GOMAXPROCS(0) }
 
 // whole calls found with what the plan finds, from several goroutines, of which each has a number below wholeWorkers.
 func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(worker int, c *eval.Context, sets []eval.Set) error) error {
-	b := &byWhole{limits: e.Limits, plan: p, contexts: make([]eval.Context, wholeWorkers()), found: found, report: rep}
+	b := &byWhole{limits: e.Limits, held: trace.BudgetOf(ctx), plan: p, contexts: make([]eval.Context, wholeWorkers()), found: found, report: rep}
 	sc := p.scan
-	sc.Whole = true
+	sc.Whole, sc.MaxBytes = true, e.Limits.Bytes
 	var read trace.ScanReport
 	err := e.Tables(ctx, sc, &read, b)
 	rep.ScanReport = read
@@ -52,8 +53,14 @@ func (b *byWhole) Trace(worker int, t *trace.Trace) error {
 	if err != nil {
 		return err
 	}
+	n := int64(len(t.Spans)) * max(b.plan.perSpan, evalBytes)
+	if err := b.held.Take(n); err != nil {
+		return err
+	}
+	defer b.held.Give(n)
 	c := &b.contexts[worker]
 	c.Reset(t)
+	defer c.Reset(nil) // the store gives back what the trace holds
 	if b.plan.pipeline == nil {
 		return b.found(worker, c, nil)
 	}

@@ -124,7 +124,12 @@ func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, compl
 	for i := range counted {
 		counted[i] = callCounts{}
 	}
-	complete, err = e.All(ctx, trace.Scan{Range: r, Outline: true}, func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
+	held := trace.BudgetOf(ctx)
+	complete, err = e.All(ctx, trace.Scan{Range: r, Outline: true}, func(worker int, t *trace.Trace) {
+		n := len(counted[worker])
+		counted[worker].addTrace(t)
+		held.Owe(int64(len(counted[worker])-n) * eachMemory)
+	})
 	if err != nil {
 		return nil, false, err
 	}

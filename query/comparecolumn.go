@@ -20,8 +20,9 @@ type columnComparing struct {
 
 // another returns one for another worker.
 func (c *columnComparing) another(n *traceql.Metrics, g series.Grid) *columnComparing {
-	counts := newComparing(n.Compare, g)
-	return &columnComparing{counts, c.selection, map[traceql.Field]*column.Field{}, make([]int32, counts.counts.Slots())}
+	mine := newComparing(n.Compare, g)
+	mine.counts.Hold = c.counts.Hold
+	return &columnComparing{mine, c.selection, map[traceql.Field]*column.Field{}, make([]int32, mine.counts.Slots())}
 }
 
 // comparedRows is where the rows of a table count.

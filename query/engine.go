@@ -71,9 +71,10 @@ type Answer struct {
 func (e *Engine) Find(ctx context.Context, r Request) (*Answer, error) {
 	a := &Answer{}
 	var err error
+	held := trace.BudgetOf(ctx)
 	a.Cursor, a.Report, err = e.Each(ctx, r, func(t *trace.Trace) error {
 		a.Traces = append(a.Traces, t)
-		return nil
+		return held.Take(t.Memory())
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (e *Engine) Each(ctx context.Context, r Request, fn func(*trace.Trace) erro
 		}
 	}
 	var last trace.Position
-	n := 0
+	n, held := 0, trace.BudgetOf(ctx)
 	for t, err := range e.Scan(ctx, r.Scan, &rep) {
 		if err != nil {
 			return "", rep, err
@@ -106,7 +107,11 @@ func (e *Engine) Each(ctx context.Context, r Request, fn func(*trace.Trace) erro
 			cursor = formatCursor(last, sum)
 			break
 		}
-		if err := fn(t); err != nil {
+		err := held.Take(eachMemory)
+		if err == nil {
+			err = fn(t)
+		}
+		if err != nil {
 			return "", rep, err
 		}
 		last = PositionOf(t)

@@ -55,7 +55,7 @@ type Sample struct {
 // Series answers a request. Errors of kind Invalid are the caller's: no range, too many steps, a search. Of kind TooLarge are those of a budget that
 // was used up, the number of series among them; they name it.
 func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, error) {
-	m, err := e.newMetrics(r)
+	m, err := e.newMetrics(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,9 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 			return nil, asked(err)
 		}
 		m.report.Incomplete = trace.ErrorOf(asked(err)).Msg
+	}
+	if err := m.hold(m.held); err != nil {
+		return nil, err
 	}
 	a := m.answer()
 	if r.Query.Explain {
@@ -76,6 +79,7 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 type metrics struct {
 	SeriesRequest
 	engine *Engine
+	held   *trace.Budget
 	grid   series.Grid
 	plan   *plan // of all leaves
 	leaves map[*traceql.Metrics]*leaf
@@ -95,7 +99,7 @@ type leaf struct {
 	node *traceql.Metrics
 }
 
-func (e *Engine) newMetrics(r SeriesRequest) (*metrics, error) {
+func (e *Engine) newMetrics(ctx context.Context, r SeriesRequest) (*metrics, error) {
 	if r.Query == nil || r.Query.Metrics == nil {
 		return nil, trace.Errorf(trace.Invalid, "the query is a search, which finds traces and has no series; end it with a function of metrics, as in { } | rate()")
 	}
@@ -103,7 +107,7 @@ func (e *Engine) newMetrics(r SeriesRequest) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &metrics{SeriesRequest: r, engine: e, grid: grid, leaves: map[*traceql.Metrics]*leaf{}, weight: weightOf(r.Query)}
+	m := &metrics{SeriesRequest: r, engine: e, held: trace.BudgetOf(ctx), grid: grid, leaves: map[*traceql.Metrics]*leaf{}, weight: weightOf(r.Query)}
 	m.Exemplars = exemplarsOf(r)
 	eachMetrics(r.Query.Metrics, func(n *traceql.Metrics) { m.leaves[n] = m.newLeaf(n) })
 	m.plan = planMetrics(m)
@@ -146,9 +150,10 @@ func (m *metrics) newLeaf(n *traceql.Metrics) *leaf {
 	l := &leaf{plan: planPipeline(n.Pipeline, m.grid.Range()), node: n}
 	if n.Func == traceql.Compare {
 		l.comp = newComparing(n.Compare, m.grid)
+		l.comp.counts.Hold = m.held.Take
 		return l
 	}
-	spec := series.Spec{Func: n.Func, Quantiles: n.Quantiles, Grid: m.grid, Exemplars: m.Exemplars, Limits: series.DefaultLimits(), Unit: unitOf(n)}
+	spec := series.Spec{Func: n.Func, Quantiles: n.Quantiles, Grid: m.grid, Exemplars: m.Exemplars, Limits: series.DefaultLimits(), Unit: unitOf(n), Hold: m.held.Take}
 	for _, f := range n.By {
 		spec.By = append(spec.By, f.String())
 		l.by = append(l.by, eval.Fielder(f.Field))
@@ -206,11 +211,17 @@ func (m *metrics) byTrace(ctx context.Context) error {
 			return err
 		}
 		c.Reset(t)
+		n := int64(len(t.Spans)) * groupBytes
+		if err := m.held.Take(n); err != nil {
+			return err
+		}
 		for _, l := range m.leaves {
 			if err := m.add(l, c); err != nil {
 				return err
 			}
 		}
+		c.Reset(nil) // the store gives back what the trace holds
+		m.held.Give(n)
 		if m.Partial != nil && !m.Query.Explain && time.Since(told) >= time.Second {
 			if err := m.Partial(m.answer()); err != nil {
 				return err

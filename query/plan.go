@@ -16,11 +16,12 @@ type plan struct {
 	reads    []func(eval.At) eval.Value // of fields
 	never    bool                       // no span can meet the query
 	nodes    []*traceql.Pipeline
+	perSpan  int64 // memory that a span takes while its trace is evaluated
 }
 
 // planPipeline plans a pipeline whose result's spans start in a range.
 func planPipeline(n *traceql.Pipeline, r trace.Range) *plan {
-	p := &plan{pipeline: eval.Build(n), nodes: []*traceql.Pipeline{n}, scan: trace.Scan{Range: r, Outline: true}}
+	p := &plan{pipeline: eval.Build(n), nodes: []*traceql.Pipeline{n}, scan: trace.Scan{Range: r, Outline: true}, perSpan: perSpan(n)}
 	p.fields = p.pipeline.Fields()
 	for _, f := range p.fields {
 		p.reads = append(p.reads, eval.Fielder(f))

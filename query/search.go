@@ -108,6 +108,7 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 	if err != nil {
 		return nil, err
 	}
+	s.held = trace.BudgetOf(ctx)
 	if r.Query.Explain {
 		s.Partial = nil
 	}
@@ -136,10 +137,8 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 
 // outOfBudget reports whether an error is of a budget or of time, so that what was found until then is a part of the answer.
 func outOfBudget(err error) bool {
-	return errors.Is(err, errBudget) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, trace.ErrBudget) || errors.Is(err, context.DeadlineExceeded)
 }
-
-var errBudget = errors.New("the budget is used up")
 
 // asked makes an error that the one who asked can do something about of one of time.
 func asked(err error) error {
@@ -153,6 +152,7 @@ func asked(err error) error {
 type search struct {
 	SearchRequest
 	engine *Engine
+	held   *trace.Budget
 	plan   *plan
 	sum    [4]byte
 	after  place // where the page begins
@@ -207,12 +207,7 @@ func (s *search) run(ctx context.Context) error {
 		if err := s.engine.Limits.spend(&s.report, t); err != nil {
 			return err
 		}
-		c.Reset(t)
-		sets := s.plan.eval(c)
-		if len(sets) == 0 {
-			continue
-		}
-		done, err := s.take(c, sets)
+		done, err := s.look(c, t)
 		if done || err != nil {
 			return err
 		}
@@ -220,21 +215,33 @@ func (s *search) run(ctx context.Context) error {
 	return s.finish()
 }
 
+// look evaluates a trace. done says that the page is full.
+func (s *search) look(c *eval.Context, t *trace.Trace) (done bool, err error) {
+	n := int64(len(t.Spans)) * s.plan.perSpan
+	if err := s.held.Take(n); err != nil {
+		return false, err
+	}
+	defer s.held.Give(n)
+	c.Reset(t)
+	defer c.Reset(nil) // the store gives back what the trace holds
+	sets := s.plan.eval(c)
+	if len(sets) == 0 {
+		return false, nil
+	}
+	return s.take(c, sets)
+}
+
 // spend counts a trace that is evaluated against a query's limits.
 func (l Limits) spend(r *Report, t *trace.Trace) error {
 	r.Traces++
 	r.Spans += int64(len(t.Spans))
 	if l.Spans > 0 && r.Spans > l.Spans {
-		return budget("spans", l.Spans)
+		return trace.OverBudget(l.Spans, "spans", "query.spans")
 	}
 	if l.Bytes > 0 && r.Bytes > l.Bytes {
-		return budget("bytes read", l.Bytes)
+		return trace.OverBudget(l.Bytes, "bytes read", "query.bytes")
 	}
 	return nil
-}
-
-func budget(of string, n int64) error {
-	return &trace.Error{Kind: trace.TooLarge, Msg: trace.Errorf(trace.TooLarge, "the query wants more than the %d %s that it is allowed; ask for a shorter range, or for something rarer", n, of).Msg, Err: errBudget}
 }
 
 // take adds a trace that was found. done says that the page is full.
@@ -245,7 +252,11 @@ func (s *search) take(c *eval.Context, sets []eval.Set) (done bool, err error) {
 			s.next = formatPlace(s.places[s.Limit-1], s.sum)
 			return true, nil
 		}
-		s.found, s.places = append(s.found, s.describe(c, sets)), append(s.places, at)
+		found, err := s.describe(c, sets)
+		if err != nil {
+			return false, err
+		}
+		s.found, s.places = append(s.found, found), append(s.places, at)
 		return s.NoCursor && len(s.found) == s.Limit, s.tell(len(s.found) - 1)
 	}
 	if s.Cursor != "" && !s.after.before(at, s.Query.Order.Asc) {
@@ -260,9 +271,15 @@ func (s *search) take(c *eval.Context, sets []eval.Set) (done bool, err error) {
 	if i > s.Limit {
 		return false, nil
 	}
+	found, err := s.describe(c, sets)
+	if err != nil {
+		return false, err
+	}
 	s.places = slices.Insert(s.places, i, at)
-	s.found = slices.Insert(s.found, i, s.describe(c, sets))
+	s.found = slices.Insert(s.found, i, found)
 	if len(s.found) > s.Limit+1 {
+		s.held.Give(s.found[s.Limit+1].memory())
+		s.found[s.Limit+1] = FoundTrace{}
 		s.found, s.places = s.found[:s.Limit+1], s.places[:s.Limit+1]
 	}
 	return false, nil
@@ -292,13 +309,15 @@ func (s *search) finish() error {
 	return nil
 }
 
-// describe makes what is answered of a trace.
-func (s *search) describe(c *eval.Context, sets []eval.Set) FoundTrace {
+// describe makes what is answered of a trace, and takes memory for it.
+func (s *search) describe(c *eval.Context, sets []eval.Set) (FoundTrace, error) {
 	t := Describe(c)
-	for _, set := range sets {
-		t.Sets = append(t.Sets, s.describeSet(c, set))
+	err := s.held.Take(foundMemory(&t))
+	for i := 0; i < len(sets) && err == nil; i++ {
+		t.Sets = append(t.Sets, s.describeSet(c, sets[i]))
+		err = s.held.Take(setMemory(&t.Sets[i]))
 	}
-	return t
+	return t, err
 }
 
 // Describe returns a trace in a line, without sets.

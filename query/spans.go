@@ -49,6 +49,7 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 	if err != nil {
 		return nil, err
 	}
+	s.held = trace.BudgetOf(ctx)
 	err = s.run(ctx)
 	if err != nil {
 		if !r.AllowPartial || !outOfBudget(err) {
@@ -81,6 +82,7 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 type spanSearch struct {
 	SpansRequest
 	engine *Engine
+	held   *trace.Budget
 	plan   *plan
 	sum    [4]byte
 	order  spanOrder
@@ -258,8 +260,10 @@ func (s *spanSearch) place(a eval.At, at spanPlace) {
 	}
 	row := placedSpan{SpanRow{a.Span.TraceID, s.plan.describe(a)}, at}
 	if len(s.found) > s.Limit {
+		s.held.Give(forms * spanMemory(&s.found[s.Limit].FoundSpan))
 		s.found = s.found[:s.Limit]
 	}
+	s.held.Owe(forms * spanMemory(&row.FoundSpan))
 	s.found = slices.Insert(s.found, i, row)
 }
 

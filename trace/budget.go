@@ -214,6 +214,12 @@ func (b *Budget) draw() error {
 // ErrBudget is what errors are of that say that a query has used up what it may use: of time, memory, or data to be read.
 var ErrBudget = errors.New("the budget is used up")
 
+// OverBudget returns an error of kind TooLarge, which is an ErrBudget, of a query that wants more than n of something.
+func OverBudget(n int64, of, setting string) error {
+	const format = "the query wants more than the %d %s that it is allowed (Clew's setting %s); ask for a shorter range, or for something rarer"
+	return &Error{Kind: TooLarge, Msg: Errorf(TooLarge, format, n, of, setting).Msg, Err: ErrBudget}
+}
+
 func (p *Pool) tooMuch() error {
 	const format = "the query wants more than the %d MiB of memory that one may have (Clew's setting query.memory_each); ask for a shorter range, for fewer traces, spans or series at once, or for something rarer"
 	return &Error{Kind: TooLarge, Msg: Errorf(TooLarge, format, p.each>>20).Msg, Err: ErrBudget}

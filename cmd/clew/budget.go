@@ -23,7 +23,7 @@ func (c *config) queryPool() trace.PoolSize {
 		size.All = 2 << 30
 	default:
 		// Beside queries there are four heads, requests, the traces that the page shows, and what is decoded of blocks and kept, or used again.
-		const kept = 64 << 20
+		const kept = 96 << 20
 		size.All = max(c.memory-c.systemMemory()-4*c.store.HeadBytes-c.heldBytes-c.keepBytes()-kept, c.memory/8, leastQueryMemory)
 	}
 	return size

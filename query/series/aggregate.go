@@ -22,6 +22,7 @@ type Spec struct {
 	Grid      Grid
 	Exemplars int // to keep at most; 0: none
 	Limits    Limits
+	Hold      func(bytes int64) error // is asked before memory is taken; nil: there is enough
 }
 
 // Limits bound what an Aggregator keeps.
@@ -90,6 +91,9 @@ func (a *Aggregator) Group(values []eval.Value) (*Group, error) {
 	}
 	if len(a.groups) >= a.spec.Limits.Series {
 		return nil, trace.Errorf(trace.TooLarge, "the query makes more than %d series; group by something that has fewer values: by(%s) has more", a.spec.Limits.Series, strings.Join(a.spec.By, ", "))
+	}
+	if err := a.spec.take(groupMemory + 2*int64(len(a.key))); err != nil {
+		return nil, err
 	}
 	g := &Group{agg: a, values: slices.Clone(values)}
 	a.groups[string(a.key)] = g
@@ -206,7 +210,32 @@ func (a *Aggregator) hold(n, perSample int) error {
 	if a.cells += n; a.cells > a.spec.Limits.Cells {
 		return trace.Errorf(trace.TooLarge, "the query's series have more than %d samples; ask for longer steps, or group by something that has fewer values", a.spec.Limits.Cells/perSample)
 	}
-	return nil
+	bytes := int64(16 * n) // slices are larger than what is in them, and a histogram has some fields beside
+	if perSample == 1 {
+		bytes *= 2
+	}
+	if a.spec.Exemplars > 0 {
+		bytes += int64(exemplarMemory * n / perSample)
+	}
+	return a.spec.take(bytes)
+}
+
+// A group, and an exemplar, take so many bytes.
+const (
+	groupMemory    = 512
+	exemplarMemory = 128
+)
+
+func (s *Spec) take(bytes int64) error {
+	if s.Hold == nil {
+		return nil
+	}
+	return s.Hold(bytes)
+}
+
+// Samples returns how many samples there will be in the aggregator's rows, about.
+func (a *Aggregator) Samples() int {
+	return max(a.cells, len(a.groups)*a.spec.Grid.Steps*max(1, len(a.spec.Quantiles)))
 }
 
 // Add adds a span to the group with such values: Group and Group.Add in one. A span outside of the grid makes no group.

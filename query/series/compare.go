@@ -11,10 +11,13 @@ import (
 // Comparison counts, for each attribute and value, the spans of a selection, and those of the rest, the baseline. It is for one worker, as an
 // Aggregator is.
 type Comparison struct {
+	Hold func(bytes int64) error // is asked for memory that was taken; nil: there is enough
+
 	grid  Grid
 	topN  int
 	sides [2]map[string]*attribute // baseline, selection; by name
 	cells int
+	paid  int    // of cells
 	key   []byte // of a value, for looking it up
 }
 
@@ -112,7 +115,22 @@ func (c *Comparison) fits() error {
 	if c.cells > maxCompared {
 		return trace.Errorf(trace.TooLarge, "the comparison has more than %d numbers; ask for longer steps, or compare fewer spans", maxCompared)
 	}
-	return nil
+	n := c.cells - c.paid
+	if n <= 0 || c.Hold == nil {
+		return nil
+	}
+	c.paid = c.cells
+	return c.Hold(int64(n) * 12) // with what counts have beside
+}
+
+// Samples returns how many samples there will be in the comparison's rows.
+func (c *Comparison) Samples() (n int) {
+	for _, side := range c.sides {
+		for _, a := range side {
+			n += (1 + min(len(a.values), c.topN)) * c.grid.Steps
+		}
+	}
+	return n
 }
 
 // of returns the count of a value, or nil if there are too many values.

@@ -312,14 +312,17 @@ func (b *block) search(id trace.ID, z *codec) (places [][2]int) {
 }
 
 // trace appends the spans that the block has of a trace to out. What is damaged is reported and left out.
-func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
+func (b *block) trace(id trace.ID, r *reader, out []trace.Span) ([]trace.Span, error) {
 	places := b.find(id, r.z)
 	for i, p := range places {
 		g, err := r.group(groupAt{b, p[0]})
 		if err != nil || g.traces[p[1]].id != id { // damaged, or another trace with the same hash
 			continue
 		}
-		spans := g.ats(p[1], nil)
+		if err := r.hold(spanMemory * g.spansOf(p[1])); err != nil {
+			return nil, err
+		}
+		spans, n := g.ats(p[1], nil), len(out)
 		out = slices.Grow(out, len(spans)*(len(places)-i)) // a large trace's parts are about of one size
 		for _, a := range spans {
 			var s trace.Span
@@ -329,8 +332,11 @@ func (b *block) trace(id trace.ID, r *reader, out []trace.Span) []trace.Span {
 			}
 			out = append(out, s)
 		}
+		if err := r.holdSpans(out[n:]); err != nil {
+			return nil, err
+		}
 	}
-	return out
+	return out, nil
 }
 
 // blockWriter writes a block. Traces must be added in order of their start; groups that are copied may be of any time.

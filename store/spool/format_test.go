@@ -98,7 +98,7 @@ func TestOldFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := b.trace(testkit.Sample()[0].TraceID, newReader(newCodec(), nil), nil)
+		got := spansOf(b, testkit.Sample()[0].TraceID, newReader(newCodec(), nil))
 		if !slices.Equal(want, wholes(got)) {
 			t.Errorf("%s: %d spans of %d, or not the same", path, len(got), len(want))
 		}

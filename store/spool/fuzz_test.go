@@ -70,7 +70,7 @@ func readAll(b *block, z *codec) {
 			continue
 		}
 		for k := range g.traces {
-			b.trace(g.traces[k].id, r, nil)
+			spansOf(b, g.traces[k].id, r)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func FuzzStore(f *testing.F) {
 			for _, k := range trace.Distinct(fromHead) {
 				want = append(want, fromHead[k])
 			}
-			if got := blk.trace(id, newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes)), nil); !slices.Equal(wholes(want), wholes(got)) {
+			if got := spansOf(blk, id, newReader(z, pack.NewCache[groupAt, *groupHeader](headerBytes))); !slices.Equal(wholes(want), wholes(got)) {
 				t.Fatalf("a block reads otherwise than a head:\n%+v\n%+v", want, got)
 			}
 		}

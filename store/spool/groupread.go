@@ -112,7 +112,10 @@ type reader struct {
 	cache *headerCache // nil for a merge, which reads everything once
 	want  *want        // of traces' spans
 	read  int64        // bytes of groups
-	round int          // how often memory was taken back from the groups
+	held  *trace.Budget
+	spans int64 // bytes held for the trace that was read last
+	opens int64 // for groups that are open
+	round int   // how often memory was taken back from the groups
 	open  map[groupAt]*group
 	order []groupAt // of open, least recently opened first
 }
@@ -143,17 +146,56 @@ func (r *reader) group(at groupAt) (*group, error) {
 	}
 	if r.z.scratch.Full() { // whoever asks for a group has done with those before
 		r.z.scratch.Reset()
-		clear(r.open)
-		r.order = r.order[:0]
+		r.close()
 		r.round++
 	}
 	g := newGroup(at, h, r)
 	r.open[at] = g
+	r.owe(at.info().memory())
 	if r.order = append(r.order, at); len(r.order) > keepGroups {
+		r.owe(-r.order[0].info().memory())
 		delete(r.open, r.order[0])
 		r.order = r.order[1:]
 	}
 	return g, nil
+}
+
+// memory returns how much is read and decoded of a group, about.
+func (i *groupInfo) memory() int64 { return i.Length + 16*int64(i.Spans) }
+
+func (r *reader) owe(n int64) {
+	r.opens += n
+	r.held.Owe(n)
+}
+
+// close forgets the groups that are open.
+func (r *reader) close() {
+	r.owe(-r.opens)
+	clear(r.open)
+	r.order = r.order[:0]
+}
+
+// hold takes memory for more of the trace that is read.
+func (r *reader) hold(n int64) error {
+	err := r.held.Take(n)
+	if err == nil {
+		r.spans += n
+	}
+	return err
+}
+
+// holdSpans is hold for what spans have beside themselves.
+func (r *reader) holdSpans(spans []trace.Span) (err error) {
+	if r.held != nil {
+		err = r.hold(trace.Beside(spans))
+	}
+	return err
+}
+
+// drop gives back what is held for a trace.
+func (r *reader) drop() {
+	r.held.Give(r.spans)
+	r.spans = 0
 }
 
 func (r *reader) header(at groupAt) (*groupHeader, error) {
@@ -469,6 +511,9 @@ func (g *group) damaged(i uint32, err error) {
 	g.ready[i], g.broken[i] = false, true
 	_ = g.block.lost(g.info.Offset+g.sections[i].Offset, err)
 }
+
+// spansOf returns how many spans trace i of the group has.
+func (g *groupHeader) spansOf(i int) int64 { return int64(g.offsets[i+1] - g.offsets[i]) }
 
 // id returns the ID of the span in a row of a group.
 func (s *shapeRows) id(row uint32) (id trace.SpanID) {

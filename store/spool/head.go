@@ -140,6 +140,16 @@ func (h *head) start(id trace.ID) uint64 {
 	return ^uint64(0)
 }
 
+// spansOf returns how many spans the head has of a trace.
+func (h *head) spansOf(id trace.ID) int64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if k, ok := h.traces[id]; ok {
+		return int64(h.chains[k].n)
+	}
+	return 0
+}
+
 // trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
 func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, error) {
 	h.mu.RLock()

@@ -13,11 +13,18 @@ import (
 func (s *Spool) Trace(ctx context.Context, id trace.ID, _ trace.Range) (*trace.Trace, error) {
 	z := s.codecs.Get().(*codec)
 	defer s.codecs.Put(z)
-	return s.state.Load().trace(ctx, id, newReader(z, s.headers))
+	r := newReader(z, s.headers)
+	r.held = trace.BudgetOf(ctx)
+	defer r.close()
+	return s.state.Load().trace(ctx, id, r) // whose spans are held for as long as the query
 }
+
+// spanMemory is what a span takes while a trace is read and looked at, beside what it refers to.
+const spanMemory = trace.SpanBytes + 96
 
 func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trace, error) {
 	var spans []trace.Span
+	var err error
 	if st.deleted.has(id) {
 		return nil, trace.Errorf(trace.NotFound, "no trace %s", id)
 	}
@@ -25,11 +32,19 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		spans = b.trace(id, r, spans)
+		if spans, err = b.trace(id, r, spans); err != nil {
+			return nil, err
+		}
 	}
-	var err error
 	for _, h := range st.heads() {
-		if spans, err = h.trace(id, r.want, spans); err != nil {
+		if err := r.hold(spanMemory * h.spansOf(id)); err != nil {
+			return nil, err
+		}
+		n := len(spans)
+		if spans, err = h.trace(id, r.want, spans); err == nil {
+			err = r.holdSpans(spans[n:])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -42,6 +57,7 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 	if r.want != nil { // duplicates are told by everything they have
 		w := r.want
 		r.want = nil
+		r.drop()
 		defer func() { r.want = w }()
 		return st.trace(ctx, id, r)
 	}

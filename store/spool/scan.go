@@ -23,7 +23,8 @@ func (s *Spool) Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) 
 			ctx: ctx, scan: sc, sought: soughtBy(&sc), rep: rep, reader: newReader(z, s.headers),
 			state: s.state.Load(), seen: map[trace.ID]bool{}, blocks: map[*block]bool{}, heads: map[*head]bool{},
 		}
-		sn.reader.want = wanted(&sc)
+		sn.reader.want, sn.reader.held = wanted(&sc), trace.BudgetOf(ctx)
+		defer sn.reader.close()
 		if err := sn.run(yield); err != nil {
 			yield(nil, err)
 		}
@@ -52,6 +53,7 @@ type scanner struct {
 	queue  candidates
 	blocks map[*block]bool // read
 	heads  map[*head]bool
+	paid   int // of seen
 }
 
 // candidate is a trace in line. First its position is that of the part that was found, which is not before the true one.
@@ -59,6 +61,7 @@ type candidate struct {
 	position trace.Position
 	placed   bool         // position is that of the whole trace
 	whole    *trace.Trace // read, but then found to start later than was thought
+	held     int64        // memory for it
 }
 
 type candidates []candidate
@@ -91,6 +94,9 @@ func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
 		if p.head == nil {
 			whole = sn.group(p)
 		} else if err := sn.stretch(p.head, p.stretch); err != nil {
+			return err
+		}
+		if err := sn.pay(); err != nil {
 			return err
 		}
 		if whole {
@@ -205,7 +211,9 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 		}
 		if c.whole == nil {
 			t, err := sn.state.trace(sn.ctx, c.position.ID, sn.reader)
+			c.held, sn.reader.spans = sn.reader.spans, 0
 			if trace.KindOf(err) == trace.NotFound { // damaged since
+				sn.reader.held.Give(c.held)
 				continue
 			}
 			if err != nil {
@@ -219,10 +227,12 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 			}
 		}
 		if sn.state.deleted.has(c.position.ID) { // since it was read
+			sn.reader.held.Give(c.held)
 			continue
 		}
 		sn.rep.Bytes = sn.reader.read
-		if !yield(c.whole, nil) {
+		more := yield(c.whole, nil)
+		if sn.reader.held.Give(c.held); !more { // who keeps it takes memory for it
 			return false, nil
 		}
 	}
@@ -235,6 +245,16 @@ func startOf(spans []trace.Span) uint64 {
 		start = min(start, spans[i].Start)
 	}
 	return start
+}
+
+// seenMemory is what a trace in line takes, and to know that it was.
+const seenMemory = 160
+
+// pay takes memory for the traces that were found since.
+func (sn *scanner) pay() error {
+	n := len(sn.seen) - sn.paid
+	sn.paid += n
+	return sn.reader.held.Take(int64(n) * seenMemory)
 }
 
 func (sn *scanner) found(id trace.ID, start uint64) {

@@ -1,12 +1,14 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +22,10 @@ import (
 func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
 	t := &tables{spool: s, state: s.state.Load(), scan: sc, sought: soughtBy(&sc), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
 	t.plan()
+	held := trace.BudgetOf(ctx)
+	if err := held.Take(seenMemory * int64(len(t.apart)+len(t.whole)) / 4); err != nil {
+		return err
+	}
 	read := t.group
 	if sc.Whole {
 		read = t.wholes
@@ -28,6 +34,9 @@ func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport
 		}
 	}
 	if err := t.each(ctx, len(t.groups), read); err != nil {
+		return err
+	}
+	if err := held.Take(seenMemory * int64(len(t.whole)) / 2); err != nil {
 		return err
 	}
 	ids := slices.SortedFunc(maps.Keys(t.whole), func(a, b trace.ID) int { return slices.Compare(a[:], b[:]) })
@@ -49,11 +58,13 @@ type tables struct {
 	rep    *trace.ScanReport
 	whole  map[trace.ID]bool // traces to be read whole
 	blocks map[*block]bool   // read
+	bytes  atomic.Int64      // read
 }
 
 type tableWorker struct {
 	number int
 	reader *reader
+	told   int64 // of the bytes that the reader has read
 }
 
 // plan finds out which groups are to be read, and which traces are not to be read from groups alone.
@@ -125,11 +136,12 @@ func (t *tables) each(ctx context.Context, n int, fn func(ctx context.Context, w
 			}()
 			z := t.spool.codecs.Get().(*codec)
 			defer t.spool.codecs.Put(z)
-			w := &tableWorker{number, newReader(z, t.spool.headers)}
-			w.reader.want = wanted(&t.scan)
+			w := &tableWorker{number, newReader(z, t.spool.headers), 0}
+			w.reader.want, w.reader.held = wanted(&t.scan), trace.BudgetOf(ctx)
+			defer w.reader.close()
 			defer t.count(w.reader)
 			for i := range next {
-				if err := fn(ctx, w, i); err != nil {
+				if err := cmp.Or(fn(ctx, w, i), t.spend(w)); err != nil {
 					return err
 				}
 			}
@@ -137,6 +149,16 @@ func (t *tables) each(ctx context.Context, n int, fn func(ctx context.Context, w
 		})
 	}
 	return work.Wait()
+}
+
+// spend counts what a worker has read, and what groups it keeps, against the most that may be.
+func (t *tables) spend(w *tableWorker) error {
+	n := w.reader.read - w.told
+	w.told += n
+	if all := t.bytes.Add(n); t.scan.MaxBytes > 0 && all > t.scan.MaxBytes {
+		return trace.OverBudget(t.scan.MaxBytes, "bytes read", "query.bytes")
+	}
+	return w.reader.hold(0)
 }
 
 func (t *tables) count(r *reader) {
@@ -155,6 +177,7 @@ func (t *tables) trace(ctx context.Context, w *tableWorker, id trace.ID) error {
 	if err != nil {
 		return err
 	}
+	defer w.reader.drop()
 	return t.visitor.Trace(w.number, whole)
 }
 

@@ -86,8 +86,15 @@ func (t *tables) one(w *tableWorker, g *group, k int) error {
 	}
 	var spans []trace.Span
 	if !t.elsewhere(idHash(id)) {
+		if err := w.reader.hold(spanMemory * g.spansOf(k)); err != nil {
+			return err
+		}
 		spans = g.spans(k, w.reader.want)
+		if err := w.reader.holdSpans(spans); err != nil {
+			return err
+		}
 	}
+	defer w.reader.drop()
 	if spans == nil || repeated(spans) {
 		t.mu.Lock()
 		t.whole[id] = true
