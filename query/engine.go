@@ -2,9 +2,6 @@ package query
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"iter"
 
@@ -88,9 +85,9 @@ func (e *Engine) Each(ctx context.Context, r Request, fn func(*trace.Trace) erro
 	if r.Limit < 1 {
 		return "", rep, trace.Errorf(trace.Invalid, "limit %d: want at least 1", r.Limit)
 	}
-	sum := sumOf(r.Scan)
+	sum := sumOfScan(r.Scan)
 	if r.Cursor != "" {
-		if r.Scan.Before, err = parseCursor(r.Cursor, sum); err != nil {
+		if err := parseCursor(r.Cursor, &r.Scan.Before, sum); err != nil {
 			return "", rep, err
 		}
 	}
@@ -133,31 +130,8 @@ func PositionOf(t *trace.Trace) trace.Position {
 	return p
 }
 
-// A cursor is the position of the page's last trace and a sum of the question, in base64: 8 bytes start, 16 bytes
-// trace ID, 4 bytes sum.
-const cursorLen = 8 + 16 + 4
-
-func sumOf(sc trace.Scan) [4]byte {
+// sumOfScan returns the sum of a scan, wherever it begins.
+func sumOfScan(sc trace.Scan) questionSum {
 	sc.Before = trace.Position{}
-	h := sha256.Sum256(fmt.Appendf(nil, "%#v", sc))
-	return [4]byte(h[:4])
-}
-
-func formatCursor(p trace.Position, sum [4]byte) string {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, cursorLen), p.Start)
-	b = append(b, p.ID[:]...)
-	return base64.RawURLEncoding.EncodeToString(append(b, sum[:]...))
-}
-
-func parseCursor(s string, sum [4]byte) (trace.Position, error) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != cursorLen {
-		return trace.Position{}, trace.Errorf(trace.Invalid, "cursor %.60q is not one that an answer gave", s)
-	}
-	if [4]byte(b[24:]) != sum {
-		return trace.Position{}, trace.Errorf(trace.Invalid, "cursor %.60q is of another search; start without it", s)
-	}
-	p := trace.Position{Start: binary.BigEndian.Uint64(b)}
-	copy(p.ID[:], b[8:24])
-	return p, nil
+	return sumOf(fmt.Appendf(nil, "%#v", sc))
 }

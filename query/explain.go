@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/traceql"
@@ -82,6 +83,8 @@ func rangeText(r trace.Range) string {
 	}
 	return fmt.Sprintf(" from %s to %s", timeText(r.From), timeText(r.To))
 }
+
+func timeText(ns uint64) string { return time.Unix(0, int64(ns)).UTC().Format(time.RFC3339Nano) }
 
 // fieldTexts are the fields of conditions as explain calls them.
 var fieldTexts = map[trace.Field]string{

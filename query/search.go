@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,7 +155,7 @@ type search struct {
 	engine *Engine
 	held   *trace.Budget
 	plan   *plan
-	sum    [4]byte
+	sum    questionSum
 	after  place // where the page begins
 	report Report
 	found  []FoundTrace
@@ -174,11 +175,9 @@ func (e *Engine) newSearch(r SearchRequest) (*search, error) {
 	}
 	s := &search{SearchRequest: r, engine: e, sum: sumOfQuery(r.Query, r.Range)}
 	if r.Cursor != "" {
-		after, err := parsePlace(r.Cursor, s.sum)
-		if err != nil {
+		if err := parseCursor(r.Cursor, &s.after, s.sum); err != nil {
 			return nil, err
 		}
-		s.after = after
 	}
 	s.plan = planPipeline(r.Query.Search, r.Range)
 	return s, nil
@@ -198,7 +197,7 @@ func (s *search) run(ctx context.Context) error {
 		return s.byWhole(ctx)
 	}
 	sc := s.plan.scan
-	sc.Before = s.after.position
+	sc.Before = s.after.Position
 	c := &eval.Context{}
 	for t, err := range s.engine.Scan(ctx, sc, &s.report.ScanReport) {
 		if err != nil {
@@ -249,7 +248,7 @@ func (s *search) take(c *eval.Context, sets []eval.Set) (done bool, err error) {
 	at := s.placeOf(c, sets)
 	if s.newestFirst() {
 		if len(s.found) == s.Limit {
-			s.next = formatPlace(s.places[s.Limit-1], s.sum)
+			s.next = formatCursor(s.places[s.Limit-1], s.sum)
 			return true, nil
 		}
 		found, err := s.describe(c, sets)
@@ -299,7 +298,7 @@ func (s *search) finish() error {
 	}
 	if len(s.found) > s.Limit {
 		s.found = s.found[:s.Limit]
-		s.next = formatPlace(s.places[s.Limit-1], s.sum)
+		s.next = formatCursor(s.places[s.Limit-1], s.sum)
 	}
 	for i := range s.found {
 		if err := s.tell(i); err != nil {
@@ -349,18 +348,8 @@ func Describe(c *eval.Context) FoundTrace {
 	for _, n := range byName {
 		t.Services = append(t.Services, *n)
 	}
-	slices.SortFunc(t.Services, func(a, b ServiceCount) int { return compareText(a.Name, b.Name) })
+	slices.SortFunc(t.Services, func(a, b ServiceCount) int { return cmp.Compare(a.Name, b.Name) })
 	return t
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (s *search) describeSet(c *eval.Context, set eval.Set) FoundSet {
@@ -370,13 +359,7 @@ func (s *search) describeSet(c *eval.Context, set eval.Set) FoundSet {
 	}
 	first := slices.Clone(set.Spans)
 	slices.SortFunc(first, func(a, b int32) int {
-		switch x, y := &c.Trace.Spans[a], &c.Trace.Spans[b]; {
-		case trace.CompareSpans(x, y) < 0:
-			return -1
-		case trace.CompareSpans(x, y) > 0:
-			return 1
-		}
-		return int(a - b)
+		return cmp.Or(trace.CompareSpans(&c.Trace.Spans[a], &c.Trace.Spans[b]), cmp.Compare(a, b))
 	})
 	for _, i := range first[:min(len(first), s.Spans)] {
 		out.Spans = append(out.Spans, s.plan.describe(c.At(int(i))))

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -61,7 +59,7 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 	if len(s.found) > r.Limit {
 		s.found = s.found[:r.Limit]
 		if err == nil { // else a page that goes on from here would not have what was not looked at
-			a.Cursor = formatSpanPlace(s.found[r.Limit-1].at, s.sum)
+			a.Cursor = formatCursor(s.found[r.Limit-1].at, s.sum)
 		}
 	}
 	for i := range s.found {
@@ -84,7 +82,7 @@ type spanSearch struct {
 	engine *Engine
 	held   *trace.Budget
 	plan   *plan
-	sum    [4]byte
+	sum    questionSum
 	order  spanOrder
 	after  *spanPlace // where the page begins; nil: at the beginning
 	report Report
@@ -110,11 +108,10 @@ func (e *Engine) newSpanSearch(r SpansRequest) (*spanSearch, error) {
 		s.order = spanOrder{*o}
 	}
 	if r.Cursor != "" {
-		after, err := parseSpanPlace(r.Cursor, s.sum)
-		if err != nil {
+		s.after = &spanPlace{}
+		if err := parseCursor(r.Cursor, s.after, s.sum); err != nil {
 			return nil, err
 		}
-		s.after = &after
 	}
 	s.plan.shows(selected(r.Query.Search))
 	return s, nil
@@ -160,7 +157,7 @@ func (s *spanSearch) run(ctx context.Context) error {
 	}
 	left := s.Range
 	if s.after != nil {
-		left.To = s.after.start
+		left.To = s.after.Start
 	}
 	newest, width := stats.Newest, firstWindow(stats, s.Limit)
 	if left.To != 0 {
@@ -233,15 +230,15 @@ func (s *spanSearch) add(c *eval.Context, spans []int32, window trace.Range) {
 		if !window.Contains(a.Span.Start) {
 			continue
 		}
-		at := spanPlace{start: a.Span.Start, trace: a.Span.TraceID, span: a.Span.ID}
+		at := spanPlace{Start: a.Span.Start, Trace: a.Span.TraceID, Span: a.Span.ID}
 		if twins != nil {
-			at.twin = twins[i]
+			at.Twin = twins[i]
 		}
 		switch s.order.Key {
 		case traceql.ByDuration:
-			at.key = uint64(a.Span.Duration())
+			at.Key = uint64(a.Span.Duration())
 		case traceql.ByTraceDuration:
-			at.key = last - min(last, first)
+			at.Key = last - min(last, first)
 		}
 		s.mu.Lock()
 		s.place(a, at)
@@ -292,13 +289,13 @@ func twins(spans []trace.Span) []uint16 {
 	return out
 }
 
-// spanPlace is a span's place in the order of an answer.
+// spanPlace is a span's place in the order of an answer, and so in its cursor.
 type spanPlace struct {
-	key   uint64 // what is ordered by, unless that is the start
-	start uint64
-	trace trace.ID
-	span  trace.SpanID
-	twin  uint16
+	Key   uint64 // what is ordered by, unless that is the start
+	Start uint64
+	Trace trace.ID
+	Span  trace.SpanID
+	Twin  uint16
 }
 
 // spanOrder is the order of spans: newest first, if it is zero but for its key.
@@ -309,38 +306,12 @@ func (o spanOrder) newestFirst() bool { return o.Key == traceql.ByStartTime && !
 
 // compare returns below 0 if a comes before b, above 0 if after it, and 0 of one and the same place.
 func (o spanOrder) compare(a, b spanPlace) int {
-	first := cmp.Compare(b.key, a.key)
+	first := cmp.Compare(b.Key, a.Key)
 	if o.Key == traceql.ByStartTime {
-		first = cmp.Compare(b.start, a.start)
+		first = cmp.Compare(b.Start, a.Start)
 	}
 	if o.Asc {
 		first = -first
 	}
-	return cmp.Or(first, cmp.Compare(b.start, a.start), bytes.Compare(a.trace[:], b.trace[:]), bytes.Compare(a.span[:], b.span[:]), cmp.Compare(a.twin, b.twin))
-}
-
-// A cursor of spans is the place of the page's last one and a sum of the query and its range, in base64: 8 bytes key, 8 bytes start, 16 bytes trace
-// ID, 8 bytes span ID, 2 bytes twin, 4 bytes sum.
-const spanPlaceLen = 8 + 8 + 16 + 8 + 2 + 4
-
-func formatSpanPlace(p spanPlace, sum [4]byte) string {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, spanPlaceLen), p.key)
-	b = binary.BigEndian.AppendUint64(b, p.start)
-	b = append(append(b, p.trace[:]...), p.span[:]...)
-	b = binary.BigEndian.AppendUint16(b, p.twin)
-	return base64.RawURLEncoding.EncodeToString(append(b, sum[:]...))
-}
-
-func parseSpanPlace(s string, sum [4]byte) (spanPlace, error) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != spanPlaceLen {
-		return spanPlace{}, trace.Errorf(trace.Invalid, "cursor %.60q is not one that an answer gave", s)
-	}
-	if [4]byte(b[42:]) != sum {
-		return spanPlace{}, trace.Errorf(trace.Invalid, "cursor %.60q is of another search; start without it", s)
-	}
-	p := spanPlace{key: binary.BigEndian.Uint64(b), start: binary.BigEndian.Uint64(b[8:]), twin: binary.BigEndian.Uint16(b[40:])}
-	copy(p.trace[:], b[16:32])
-	copy(p.span[:], b[32:40])
-	return p, nil
+	return cmp.Or(first, cmp.Compare(b.Start, a.Start), bytes.Compare(a.Trace[:], b.Trace[:]), bytes.Compare(a.Span[:], b.Span[:]), cmp.Compare(a.Twin, b.Twin))
 }
