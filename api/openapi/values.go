@@ -148,10 +148,10 @@ func (v *Values) Given(name string) bool { return v.r.Form.Get(name) != "" }
 // Text returns a text, empty if it is missing.
 func (v *Values) Text(name string) string { return v.get(name, Text) }
 
-// All returns all texts of a parameter that may be given several times.
+// All returns all texts of a parameter that may be given several times, but empty ones.
 func (v *Values) All(name string) []string {
 	v.get(name, Text)
-	return v.r.Form[name]
+	return slices.DeleteFunc(slices.Clone(v.r.Form[name]), func(text string) bool { return text == "" })
 }
 
 // ID returns a trace ID, zero if it is missing.
