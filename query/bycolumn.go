@@ -212,11 +212,12 @@ func (b *byColumn) count(l *columnLeaf, t *trace.Table, rows column.Rows, agg *s
 	if err != nil {
 		return err
 	}
-	var values []float64
+	var values []float64   // of the field
+	var durations []uint64 // the values of exemplars, if there is no field
 	if l.of != nil {
 		values, err = l.of.Numbers(t, rows)
 	} else if exemplars {
-		values, err = durations(t)
+		durations, err = t.Columns.Numbers(trace.DurationColumn)
 	}
 	if err != nil {
 		return err
@@ -225,36 +226,30 @@ func (b *byColumn) count(l *columnLeaf, t *trace.Table, rows column.Rows, agg *s
 	if err != nil {
 		return err
 	}
-	s := series.Sample{Weight: 1}
+	s, steps := series.Sample{Weight: 1}, b.metrics.grid.Cursor()
 	for row, start := range starts {
 		if !rows.Has(row) || t.Hidden != nil && t.Hidden[row] {
 			continue
 		}
-		if _, ok := b.metrics.grid.At(start); !ok {
+		step, ok := steps.At(start)
+		if !ok {
 			continue
 		}
 		if values != nil {
 			if s.Value = values[row]; math.IsNaN(s.Value) {
 				continue
 			}
+		} else if durations != nil {
+			s.Value = float64(durations[row])
 		}
 		if s.Time = start; exemplars {
 			s.TraceID, s.SpanID = t.Columns.IDs(row)
 		}
-		if err := groups.add(row, s); err != nil {
+		if err := groups.add(row, step, s); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func durations(t *trace.Table) ([]float64, error) {
-	ns, err := t.Columns.Numbers(trace.DurationColumn)
-	out := make([]float64, len(ns))
-	for row, d := range ns {
-		out[row] = float64(d)
-	}
-	return out, err
 }
 
 // tableGroups finds the groups that a table's rows belong to.
@@ -289,14 +284,14 @@ func (l *columnLeaf) groups(t *trace.Table, rows column.Rows, agg *series.Aggreg
 	return g, nil
 }
 
-// add counts a row in its group, or in several.
-func (g *tableGroups) add(row int, s series.Sample) error {
+// add counts a row that is in a step in its group, or in several.
+func (g *tableGroups) add(row, step int, s series.Sample) error {
 	if !g.lists {
 		group, err := g.of(row)
 		if err != nil {
 			return err
 		}
-		return group.Add(s)
+		return group.Add(step, s)
 	}
 	for i := range g.values {
 		g.row[i] = g.values[i].List[g.values[i].At(row)]

@@ -109,11 +109,10 @@ type Sample struct {
 	SpanID  trace.SpanID
 }
 
-// Add adds a span to the group. A span outside of the grid is left out, as is one whose value is no number, or beyond all numbers. The error is
-// of kind TooLarge.
-func (g *Group) Add(s Sample) error {
-	i, ok := g.agg.spec.Grid.At(s.Time)
-	if !ok || s.Value-s.Value != 0 {
+// Add adds a span to the group, in the grid's step i. A span whose value is no number, or beyond all numbers, is left out. The error is of
+// kind TooLarge.
+func (g *Group) Add(i int, s Sample) error {
+	if s.Value-s.Value != 0 {
 		return nil
 	}
 	if err := g.grow(i); err != nil {
@@ -240,14 +239,15 @@ func (a *Aggregator) Samples() int {
 
 // Add adds a span to the group with such values: Group and Group.Add in one. A span outside of the grid makes no group.
 func (a *Aggregator) Add(values []eval.Value, s Sample) error {
-	if _, ok := a.spec.Grid.At(s.Time); !ok {
+	i, ok := a.spec.Grid.At(s.Time)
+	if !ok {
 		return nil
 	}
 	g, err := a.Group(values)
 	if err != nil {
 		return err
 	}
-	return g.Add(s)
+	return g.Add(i, s)
 }
 
 // Merge adds what another Aggregator of the same Spec has, which must not be used from here on. The error is of kind TooLarge.

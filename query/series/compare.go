@@ -14,6 +14,7 @@ type Comparison struct {
 	Hold func(bytes int64) error // is asked for memory that was taken; nil: there is enough
 
 	grid  Grid
+	steps Cursor
 	topN  int
 	sides [2]map[string]*attribute // baseline, selection; by name
 	cells int
@@ -51,7 +52,7 @@ const (
 
 // NewComparison returns a Comparison without spans that will answer with the topN most frequent values of each attribute on each side.
 func NewComparison(g Grid, topN int) *Comparison {
-	return &Comparison{grid: g, topN: topN, sides: [2]map[string]*attribute{{}, {}}}
+	return &Comparison{grid: g, steps: g.Cursor(), topN: topN, sides: [2]map[string]*attribute{{}, {}}}
 }
 
 // Add counts a span's attributes. They have different names. The error is of kind TooLarge.
@@ -73,7 +74,7 @@ type Slot int
 
 // Slot returns where a span counts that starts at a moment; ok is false if that is in none of the steps.
 func (c *Comparison) Slot(at uint64, selected bool) (s Slot, ok bool) {
-	i, ok := c.grid.At(at)
+	i, ok := c.steps.At(at)
 	if s = Slot(2 * i); selected {
 		s++
 	}

@@ -51,6 +51,28 @@ func (g Grid) At(t uint64) (i int, ok bool) {
 	return int(n), n < uint64(g.Steps)
 }
 
+// Cursor finds the steps of moments of which most are in the same step as the one before. The zero Cursor is not usable: see Grid.Cursor.
+type Cursor struct {
+	grid     Grid
+	step     int
+	from, to uint64 // of step: the time after from, up to and with to
+}
+
+// Cursor returns a Cursor, for one goroutine.
+func (g Grid) Cursor() Cursor { return Cursor{grid: g} }
+
+// At is Grid.At.
+func (c *Cursor) At(t uint64) (i int, ok bool) {
+	if c.from < t && t <= c.to {
+		return c.step, true
+	}
+	if i, ok = c.grid.At(t); ok {
+		c.step, c.from = i, c.grid.From+c.grid.Step*uint64(i)
+		c.to = c.from + c.grid.Step
+	}
+	return i, ok
+}
+
 // Time returns the time of a step's sample in Unix ms.
 func (g Grid) Time(i int) int64 { return int64((g.From + g.Step*uint64(i+1)) / 1e6) }
 
