@@ -28,6 +28,7 @@ type AttrQuery struct {
 	Scope   AttrScope
 	Service string // only of spans of this service; empty: of all
 	Key     string // with its values; empty: all keys, without values
+	Names   bool   // without what is known of values: of KeyStat, no more than the first four fields are needed
 	Range   Range  // a store may count beyond it, to the end of what it counts as one
 }
 

@@ -68,7 +68,7 @@ func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, 
 		return nil, "", err
 	}
 	service, _ := serviceOf(filterOf(q.Query))
-	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r, Service: service})
+	stats, err := a.engine.Attributes(ctx, trace.AttrQuery{Range: r, Service: service, Names: true})
 	if err != nil {
 		return nil, "", err
 	}

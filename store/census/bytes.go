@@ -208,6 +208,9 @@ func (c *Census) entry(service string, id ID, entry string) error {
 		return nil
 	}
 	k.types |= uint16(types) & (1<<(trace.TypeBytes+1) - 1)
+	if c.want.Names {
+		return nil
+	}
 	if in.byte() == sketched {
 		s := sketch([]byte(in.take(sketchSize) + strings.Repeat("\x00", sketchSize))[:sketchSize])
 		k.atLeast(distinct)
