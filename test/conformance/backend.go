@@ -110,12 +110,11 @@ func (a *asker) ask(ctx context.Context, q *question) (string, error) {
 
 func (a *asker) http(ctx context.Context, q *question) (answer, error) {
 	base := a.backend.at[q.dialect]
-	target := a.occasion.fill(q.target)
-	path, query, _ := strings.Cut(target, "?")
+	path, query, _ := strings.Cut(q.target, "?")
 	if strings.Contains(query, " ") { // in files conditions are legible
 		query = strings.NewReplacer(" ", "%20", `"`, "%22", "{", "%7B", "}", "%7D", "|", "%7C", "<", "%3C", ">", "%3E", "&&", "%26%26", "&>", "%26%3E").Replace(query)
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, base, strings.NewReader(a.occasion.fill(q.body)))
+	req, err := http.NewRequestWithContext(ctx, q.method, base, strings.NewReader(q.body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -173,8 +172,9 @@ type result struct {
 // are known to differ, as dialect/name, are not waited for.
 func (a *asker) run(ctx context.Context, list []question, wait time.Duration, known map[string]string) ([]result, error) {
 	out := make([]result, len(list))
-	for i := range list {
-		out[i] = result{list[i], "not asked"}
+	for i, q := range list {
+		q.target, q.body = a.occasion.fill(q.target), a.occasion.fill(q.body)
+		out[i] = result{q, "not asked"}
 	}
 	for end := time.Now().Add(wait); ; {
 		for i := range out {

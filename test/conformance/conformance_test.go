@@ -47,7 +47,7 @@ func conform(t *testing.T, b *backend, known map[string]string) {
 		asked[name] = true
 		switch what, there := known[name]; {
 		case r.diff != "" && !there:
-			t.Errorf("%s\n%s %s\n%s", name, r.method, r.target, r.diff)
+			t.Errorf("%s\n%s\n%s", name, r.request(), r.diff)
 		case r.diff == "" && there && !strings.HasPrefix(what, "At times"):
 			t.Errorf("%s: docs/conformance.md says that it differs (%s), and it does not", name, what)
 		}

@@ -30,7 +30,7 @@ func (a *asker) call(ctx context.Context, q *question) (string, error) {
 	if q.dialect == "tempo-grpc" {
 		messages, code, text, err = a.stream(ctx, q)
 	} else {
-		messages, code, text, err = a.jaeger.ask(q.target, a.occasion.fill(q.body))
+		messages, code, text, err = a.jaeger.ask(q.target, q.body)
 	}
 	if err != nil {
 		return "", err
@@ -88,7 +88,7 @@ func (a *asker) stream(ctx context.Context, q *question) (messages []json.RawMes
 		in = strings.TrimSuffix(name, "V2") + "Request"
 	}
 	request := dynamicpb.NewMessage(a.tempo.ByName(protoreflect.Name(in)))
-	if err := protojson.Unmarshal([]byte(a.occasion.fill(q.body)), request); err != nil {
+	if err := protojson.Unmarshal([]byte(q.body), request); err != nil {
 		return nil, "", "", fmt.Errorf("%s %s: %w", q.target, q.body, err)
 	}
 	body, err := proto.Marshal(request)

@@ -125,6 +125,7 @@ func command(ctx context.Context, args []string) error {
 	if err := s.backend.load(ctx, a.occasion); err != nil {
 		return err
 	}
+	fmt.Fprintf(os.Stderr, "%d questions, asked until they pass or %v are over\n", len(list), s.wait)
 	results, err := a.run(ctx, list, s.wait, nil)
 	if err != nil {
 		return err
@@ -178,7 +179,7 @@ func report(results []result, passed bool) (string, error) {
 		switch {
 		case r.diff != "":
 			differ = true
-			fmt.Fprintf(&w, "differs  %s/%s\n         %s %s\n         %s\n", r.dialect, r.name, r.method, r.target, r.diff)
+			fmt.Fprintf(&w, "differs  %s/%s\n         %s\n         %s\n", r.dialect, r.name, r.request(), r.diff)
 		default:
 			c.passed++
 			if passed {

@@ -41,8 +41,8 @@ func TestCompare(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	o := occasion{"0123456789ab", time.Unix(1700000000, 0)}
-	const text = `${run} ${s} ${ms+5ms} ${us-1h} ${ns+1s} ${rfc} ${rfc+5ms} ${b64 ff${run}} {name} ${other}`
-	const want = `0123456789ab 1700000000 1700000000005 1699996400000000 1700000001000000000 2023-11-14T22:13:20Z 2023-11-14T22:13:20.005Z /wEjRWeJqw== {name} ${other}`
+	const text = `${run} ${s} ${ms+5ms} ${us-1h} ${ns+1s} ${rfc} ${rfc+5ms} ${east-1h} ${b64 ff${run}} {name} ${other}`
+	const want = `0123456789ab 1700000000 1700000000005 1699996400000000 1700000001000000000 2023-11-14T22:13:20Z 2023-11-14T22:13:20.005Z 2023-11-14T23:13:20+02:00 /wEjRWeJqw== {name} ${other}`
 	if got := o.fill(text); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -30,15 +30,23 @@ type question struct {
 	answer        string // JSON with wildcards, or text with *
 }
 
+// request returns what is asked, in a line.
+func (q *question) request() string {
+	if q.method == "CALL" {
+		return "CALL " + q.target + " " + q.body
+	}
+	return q.method + " " + q.target
+}
+
 // occasion fills in what differs from run to run: names that no other run has, and times that every backend still keeps.
 type occasion struct {
 	run  string    // 12 digits of hexadecimal
 	base time.Time // when the spans begin
 }
 
-var placeholder = regexp.MustCompile(`\$\{(ns|us|ms|s|rfc|b64)([^}]*)\}`)
+var placeholder = regexp.MustCompile(`\$\{(ns|us|ms|s|rfc|east|b64)([^}]*)\}`)
 
-// fill replaces ${run}, ${b64 HEX}, and ${ns}, ${us}, ${ms}, ${s} and ${rfc}, times with an offset (${us+5ms}).
+// fill replaces ${run}, ${b64 HEX}, and ${ns}, ${us}, ${ms}, ${s}, ${rfc} and ${east} (two hours east of UTC), times with an offset (${us+5ms}).
 func (o occasion) fill(text string) string {
 	return placeholder.ReplaceAllStringFunc(strings.ReplaceAll(text, "${run}", o.run), func(match string) string {
 		part := placeholder.FindStringSubmatch(match)
@@ -66,6 +74,9 @@ func (o occasion) fill(text string) string {
 			return strconv.FormatInt(at.UnixMilli(), 10)
 		case "s":
 			return strconv.FormatInt(at.Unix(), 10)
+		}
+		if part[1] == "east" {
+			return at.In(time.FixedZone("", 2*60*60)).Format(time.RFC3339)
 		}
 		if at.Nanosecond() == 0 {
 			return at.UTC().Format(time.RFC3339)
