@@ -136,7 +136,6 @@ func newColumnLeaf(n *traceql.Metrics, l *leaf) *columnLeaf {
 
 func (b *byColumn) run(ctx context.Context) error {
 	m := b.metrics
-	m.plan.scan.MaxBytes = m.engine.Limits.Bytes
 	err := m.engine.Tables(ctx, m.plan.scan, &m.report.ScanReport, b)
 	m.report.Spans = b.spans.Load()
 	for _, w := range b.workers {

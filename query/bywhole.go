@@ -30,8 +30,8 @@ func wholeWorkers() int { return runtime.GOMAXPROCS(0) }
 func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(worker int, c *eval.Context, sets []eval.Set) error) error {
 	b := &byWhole{limits: e.Limits, held: trace.BudgetOf(ctx), plan: p, contexts: make([]eval.Context, wholeWorkers()), found: found, report: rep}
 	sc := p.scan
-	sc.Whole, sc.MaxBytes = true, e.Limits.Bytes
-	var read trace.ScanReport
+	sc.Whole = true
+	read := trace.ScanReport{Bytes: rep.Bytes} // a search for spans scans several times
 	err := e.Tables(ctx, sc, &read, b)
 	rep.ScanReport = read
 	return err

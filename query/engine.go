@@ -23,7 +23,7 @@ type Traces interface {
 	// goes. It stops at the first error, and when the caller stops.
 	Scan(ctx context.Context, sc trace.Scan, rep *trace.ScanReport) iter.Seq2[*trace.Trace, error]
 	// Tables hands each span that sc wants to the visitor, and perhaps others: as columns, or, where that is not to be had, in its
-	// whole trace, in no order. It fills rep.
+	// whole trace, in no order. It fills rep, to the bytes of which it adds.
 	Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error
 }
 

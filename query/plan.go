@@ -73,7 +73,7 @@ func (p *plan) eval(c *eval.Context) []eval.Set {
 
 // planMetrics joins the plans of all functions of a query: the traces that one of them wants are read once.
 func planMetrics(m *metrics) *plan {
-	p := &plan{scan: trace.Scan{Range: m.grid.Range(), Outline: true}, never: true}
+	p := &plan{scan: trace.Scan{Range: m.grid.Range(), Outline: true, MaxBytes: m.engine.Limits.Bytes}, never: true}
 	all := alternatives{}
 	eachMetrics(m.Query.Metrics, func(n *traceql.Metrics) {
 		l := m.leaves[n]

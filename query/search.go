@@ -180,6 +180,7 @@ func (e *Engine) newSearch(r SearchRequest) (*search, error) {
 		}
 	}
 	s.plan = planPipeline(r.Query.Search, r.Range)
+	s.plan.scan.MaxBytes = e.Limits.Bytes
 	return s, nil
 }
 
@@ -236,9 +237,6 @@ func (l Limits) spend(r *Report, t *trace.Trace) error {
 	r.Spans += int64(len(t.Spans))
 	if l.Spans > 0 && r.Spans > l.Spans {
 		return trace.OverBudget(l.Spans, "spans", "query.spans")
-	}
-	if l.Bytes > 0 && r.Bytes > l.Bytes {
-		return trace.OverBudget(l.Bytes, "bytes read", "query.bytes")
 	}
 	return nil
 }

@@ -127,6 +127,46 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestBytesLimit ends what reads more of blocks than it may, by whichever way it is answered, also if nothing is found.
+func TestBytesLimit(t *testing.T) {
+	s := store(t, 64<<10)
+	fill(t, s, now, 3)
+	e := query.New(s)
+	e.Limits.Bytes = 1 << 10
+	const want = "more than the 1024 bytes read"
+	r := trace.Range{From: now - 1, To: now + 1_000_000}
+	for _, text := range []string{`{ }`, `{ duration > 1h }`, `{ } | order by duration`, `{ } | spans()`, `{ } | rate()`, `{ } > { } | rate()`, `{ } | compare({ kind = server })`} {
+		q := parsed(t, text)
+		ask := func(partial bool) (rep query.Report, err error) {
+			switch {
+			case q.Spans:
+				a, err := e.Spans(t.Context(), query.SpansRequest{Query: q, Range: r, Limit: 1000, AllowPartial: partial})
+				if err == nil {
+					rep = a.Report
+				}
+				return rep, err
+			case q.Metrics != nil:
+				a, err := e.Series(t.Context(), query.SeriesRequest{Query: q, Range: r, AllowPartial: partial})
+				if err == nil {
+					rep = a.Report
+				}
+				return rep, err
+			}
+			a, err := e.Search(t.Context(), query.SearchRequest{Query: q, Range: r, Limit: 1000, AllowPartial: partial})
+			if err == nil {
+				rep = a.Report
+			}
+			return rep, err
+		}
+		if _, err := ask(false); trace.KindOf(err) != trace.TooLarge || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %q", text, err, want)
+		}
+		if rep, err := ask(true); err != nil || !strings.Contains(rep.Incomplete, want) || rep.Bytes <= 1<<10 {
+			t.Errorf("%s, in part: %v, %+v", text, err, rep)
+		}
+	}
+}
+
 // TestPartialInOrder ends searches that want another order than the newest first: the part that there is keeps to the limit, in order.
 func TestPartialInOrder(t *testing.T) {
 	s := store(t, 1<<20)

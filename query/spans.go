@@ -113,6 +113,7 @@ func (e *Engine) newSpanSearch(r SpansRequest) (*spanSearch, error) {
 			return nil, err
 		}
 	}
+	s.plan.scan.MaxBytes = e.Limits.Bytes
 	s.plan.shows(selected(r.Query.Search))
 	return s, nil
 }
@@ -205,12 +206,12 @@ func (s *spanSearch) within(ctx context.Context, window trace.Range) error {
 	return err
 }
 
-// joined returns a report of two scans. What the shorter one read the longer one mostly reads, too.
+// joined returns a report of two scans, the bytes of the second of which are those of both. What the shorter one read the longer one mostly reads, too.
 func joined(a, b trace.ScanReport) trace.ScanReport {
 	all := max(a.Blocks+a.BlocksSkipped, b.Blocks+b.BlocksSkipped)
 	b.Blocks = max(a.Blocks, b.Blocks)
 	b.BlocksSkipped = all - b.Blocks
-	b.Groups, b.Bytes = a.Groups+b.Groups, a.Bytes+b.Bytes
+	b.Groups += a.Groups
 	b.Shapes, b.ShapesKept = a.Shapes+b.Shapes, a.ShapesKept+b.ShapesKept
 	if b.Incomplete == "" {
 		b.Incomplete = a.Incomplete

@@ -18,9 +18,9 @@ type Scan struct {
 	// "error", and those of Keys: a store may leave the others out, and all else that only the page of a span shows, unless Details is set.
 	Outline bool
 	Keys    []string // with Outline: attributes of spans that are needed, too
-	// MaxBytes ends Tables with an error of OverBudget when more than so many bytes of blocks were read; 0: no limit.
+	Details bool     // with Outline: events, links, trace states and messages of the status are needed, too
+	// MaxBytes ends the scan with an error of OverBudget when more than so many bytes of blocks were read; 0: no limit.
 	MaxBytes int64
-	Details  bool // with Outline: events, links, trace states and messages of the status are needed, too
 }
 
 // Position is a place in the one order of traces: start time descending, then trace ID ascending. The zero
@@ -84,6 +84,14 @@ type Cond struct {
 
 	Values []Value          // of OpAny
 	Test   func(Value) bool // of OpTest; for several goroutines at once
+}
+
+// Allows returns an error of OverBudget if so many bytes of blocks are more than MaxBytes.
+func (sc *Scan) Allows(bytes int64) error {
+	if sc.MaxBytes > 0 && bytes > sc.MaxBytes {
+		return OverBudget(sc.MaxBytes, "bytes read", "query.bytes")
+	}
+	return nil
 }
 
 // Match reports whether the trace meets the scan (Before left aside): the exact evaluation.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"iter"
@@ -96,7 +97,7 @@ func (sn *scanner) run(yield func(*trace.Trace, error) bool) error {
 		} else if err := sn.stretch(p.head, p.stretch); err != nil {
 			return err
 		}
-		if err := sn.pay(); err != nil {
+		if err := cmp.Or(sn.pay(), sn.scan.Allows(sn.reader.read)); err != nil {
 			return err
 		}
 		if whole {
@@ -231,6 +232,9 @@ func (sn *scanner) emit(boundary uint64, yield func(*trace.Trace, error) bool) (
 			continue
 		}
 		sn.rep.Bytes = sn.reader.read
+		if err := sn.scan.Allows(sn.rep.Bytes); err != nil {
+			return false, err
+		}
 		more := yield(c.whole, nil)
 		if sn.reader.held.Give(c.held); !more { // who keeps it takes memory for it
 			return false, nil

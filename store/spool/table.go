@@ -18,9 +18,10 @@ import (
 
 // Tables hands all spans that sc wants to a visitor, and perhaps others: as columns, a shape of a group at a time, or, of traces whose
 // spans lie in several places or in heads, as whole traces. It reads on as many goroutines as the visitor has workers, each its own group.
-// Of sc, Before is of no meaning; with Whole, it hands out whole traces alone, those that match. It fills rep.
+// Of sc, Before is of no meaning; with Whole, it hands out whole traces alone, those that match. It fills rep, to the bytes of which it adds.
 func (s *Spool) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
 	t := &tables{spool: s, state: s.state.Load(), scan: sc, sought: soughtBy(&sc), visitor: v, rep: rep, whole: map[trace.ID]bool{}, blocks: map[*block]bool{}}
+	t.bytes.Store(rep.Bytes)
 	t.plan()
 	held := trace.BudgetOf(ctx)
 	if err := held.Take(seenMemory * int64(len(t.apart)+len(t.whole)) / 4); err != nil {
@@ -155,8 +156,8 @@ func (t *tables) each(ctx context.Context, n int, fn func(ctx context.Context, w
 func (t *tables) spend(w *tableWorker) error {
 	n := w.reader.read - w.told
 	w.told += n
-	if all := t.bytes.Add(n); t.scan.MaxBytes > 0 && all > t.scan.MaxBytes {
-		return trace.OverBudget(t.scan.MaxBytes, "bytes read", "query.bytes")
+	if err := t.scan.Allows(t.bytes.Add(n)); err != nil {
+		return err
 	}
 	return w.reader.hold(0)
 }
