@@ -19,10 +19,11 @@ const (
 	// followLate is how long after its start a span may come, and still be found by each look. Those that took longer come later: they are looked for
 	// apart.
 	followLate = time.Minute
-	// followLong is how long after its start a span may come that took longer than followLate. They are few, but looked for among many, so that only every
-	// longEvery-th look is for them.
+	// followLong is how long after its start a span may come that took longer than followLate. They are few, but looked for among many, so that they are
+	// looked for after longEvery, and not before the server has had longRest times as long for others.
 	followLong = time.Hour
-	longEvery  = 5
+	longEvery  = 5 * followEvery
+	longRest   = 10
 )
 
 // follower asks again and again, and prints each trace once.
@@ -31,6 +32,7 @@ type follower struct {
 	all, long url.Values // the query, and the same of spans that took longer than followLate
 	from      time.Time  // nothing that starts before is printed, but for long spans; zero: also for these
 	begun     bool       // what has been there from then on was found
+	longAt    time.Time  // when long spans are looked for again
 	seen      map[string]time.Time
 	before    map[string]time.Time // traces that had long spans when it began, which are not printed for these; nil: they were not found yet
 }
@@ -64,8 +66,8 @@ func (f *follower) run(ctx context.Context) error {
 	if !f.from.IsZero() {
 		began = f.from
 	}
-	for look := 0; ; look++ {
-		fresh, err := f.look(ctx, began, look%longEvery == 0)
+	for {
+		fresh, err := f.look(ctx, began)
 		if err := f.printTraces(fresh, header && len(fresh) > 0); err != nil {
 			return err
 		}
@@ -83,7 +85,7 @@ func (f *follower) run(ctx context.Context) error {
 }
 
 // look returns the traces that were not seen before, the oldest first, also those that came before an error.
-func (f *follower) look(ctx context.Context, began time.Time, long bool) ([]queryTrace, error) {
+func (f *follower) look(ctx context.Context, began time.Time) ([]queryTrace, error) {
 	now := time.Now()
 	since := began
 	if late := now.Add(-followLate); f.begun && late.After(since) {
@@ -91,9 +93,11 @@ func (f *follower) look(ctx context.Context, began time.Time, long bool) ([]quer
 	}
 	fresh, err := f.fresh(ctx, f.all, since, f.seen)
 	f.begun = f.begun || err == nil
-	if err != nil || !long {
+	at := time.Now()
+	if err != nil || at.Before(f.longAt) {
 		return fresh, err
 	}
+	defer func() { f.longAt = time.Now().Add(max(longEvery, longRest*time.Since(at))) }()
 	if since = now.Add(-followLong); since.Before(f.from) {
 		since = f.from
 	}
