@@ -6,7 +6,9 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/clewtrace/clew/query/column"
 	"github.com/clewtrace/clew/query/eval"
@@ -21,6 +23,9 @@ type byColumn struct {
 	leaves  []*columnLeaf
 	workers []*columnWorker
 	spans   atomic.Int64 // looked at
+
+	counting sync.RWMutex // held for reading by whoever counts
+	told     atomic.Int64 // when what was counted so far was handed on, Unix ns
 }
 
 // columnLeaf is a leaf whose questions are ready for tables.
@@ -46,6 +51,7 @@ func newByColumn(m *metrics) *byColumn {
 		return nil
 	}
 	b := &byColumn{metrics: m}
+	b.told.Store(time.Now().UnixNano())
 	for n, l := range m.leaves {
 		c := newColumnLeaf(n, l)
 		if c == nil {
@@ -165,6 +171,10 @@ func (b *byColumn) spend(n int) error {
 
 // Trace counts the spans of a trace that is in no table.
 func (b *byColumn) Trace(worker int, t *trace.Trace) error {
+	return b.count(func() error { return b.trace(worker, t) })
+}
+
+func (b *byColumn) trace(worker int, t *trace.Trace) error {
 	if err := b.spend(len(t.Spans)); err != nil {
 		return err
 	}
@@ -182,6 +192,48 @@ func (b *byColumn) Trace(worker int, t *trace.Trace) error {
 
 // Table counts a table's spans.
 func (b *byColumn) Table(worker int, t *trace.Table) error {
+	return b.count(func() error { return b.table(worker, t) })
+}
+
+// count calls what counts something.
+func (b *byColumn) count(fn func() error) error {
+	err := func() error {
+		b.counting.RLock()
+		defer b.counting.RUnlock()
+		return fn()
+	}()
+	if err != nil {
+		return err
+	}
+	return b.tell()
+}
+
+// tell hands on what all workers have counted so far, once a second. What compare() has counted is not: it says little before it is whole.
+func (b *byColumn) tell() error {
+	m, last, now := b.metrics, b.told.Load(), time.Now().UnixNano()
+	if m.Partial == nil || m.Query.Explain || m.compares() || now-last < int64(time.Second) || !b.told.CompareAndSwap(last, now) {
+		return nil
+	}
+	b.counting.Lock()
+	defer b.counting.Unlock()
+	so := *m
+	so.leaves = map[*traceql.Metrics]*leaf{}
+	for i, l := range b.leaves {
+		var of []*series.Aggregator
+		for _, w := range b.workers {
+			of = append(of, w.leaves[i].agg)
+		}
+		sum, err := l.agg.Sum(of)
+		if err != nil {
+			return err
+		}
+		so.leaves[l.node] = &leaf{agg: sum}
+	}
+	so.report.Spans = b.spans.Load()
+	return m.Partial(so.answer())
+}
+
+func (b *byColumn) table(worker int, t *trace.Table) error {
 	if err := b.spend(t.Rows); err != nil {
 		return err
 	}
@@ -195,7 +247,7 @@ func (b *byColumn) Table(worker int, t *trace.Table) error {
 		case w.comps[i] != nil:
 			err = w.comps[i].count(t, rows)
 		default:
-			err = b.count(l, t, rows, w.leaves[i].agg)
+			err = b.rows(l, t, rows, w.leaves[i].agg)
 		}
 		if err != nil {
 			return err
@@ -204,8 +256,8 @@ func (b *byColumn) Table(worker int, t *trace.Table) error {
 	return nil
 }
 
-// count adds some rows of a table up.
-func (b *byColumn) count(l *columnLeaf, t *trace.Table, rows column.Rows, agg *series.Aggregator) error {
+// rows adds some rows of a table up.
+func (b *byColumn) rows(l *columnLeaf, t *trace.Table, rows column.Rows, agg *series.Aggregator) error {
 	exemplars := b.metrics.Exemplars > 0
 	starts, err := t.Columns.Numbers(trace.StartColumn)
 	if err != nil {

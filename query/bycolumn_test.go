@@ -1,9 +1,11 @@
 package query_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,51 @@ func TestByColumn(t *testing.T) {
 		if a, b := fmt.Sprint(rounded(got)), fmt.Sprint(rounded(want)); a != b {
 			t.Fatalf("seed %d: { %s } | %s%s:\n%s; want\n%s", seed, cond, f, by, a, b)
 		}
+	}
+}
+
+// late is a store whose visitors are called a second late.
+type late struct{ *spool.Spool }
+
+func (l late) Tables(ctx context.Context, sc trace.Scan, rep *trace.ScanReport, v trace.Visitor) error {
+	return l.Spool.Tables(ctx, sc, rep, lateVisitor{v})
+}
+
+type lateVisitor struct{ trace.Visitor }
+
+func (v lateVisitor) Trace(worker int, t *trace.Trace) error {
+	time.Sleep(time.Second)
+	return v.Visitor.Trace(worker, t)
+}
+
+// TestPartialSeries: of a question that takes long, what was counted so far is handed on, and counts on.
+func TestPartialSeries(t *testing.T) {
+	s := store(t, 1<<20)
+	for i := range uint64(3) {
+		add(t, s, randomSpans(rand.New(rand.NewPCG(1, i)), 4)...)
+	}
+	q, err := traceql.Parse("{ } | count_over_time() by(name)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := func(a *query.SeriesAnswer) (n float64) {
+		for _, s := range a.Series {
+			for _, x := range s.Samples {
+				n += x.Value
+			}
+		}
+		return n
+	}
+	var parts []float64
+	a, err := query.New(late{s}).Series(t.Context(), query.SeriesRequest{Query: q, Range: trace.Range{From: now, To: now + 20e9}, Step: time.Second, Partial: func(a *query.SeriesAnswer) error {
+		parts = append(parts, total(a))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(parts) == 0 || !slices.IsSorted(parts) || parts[0] == 0 || parts[len(parts)-1] > total(a) {
+		t.Errorf("parts of %v, and %v at last", parts, total(a))
 	}
 }
 

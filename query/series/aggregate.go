@@ -53,6 +53,18 @@ func New(s Spec) *Aggregator {
 // Another returns an Aggregator of the same Spec without spans, for another worker.
 func (a *Aggregator) Another() *Aggregator { return New(a.spec) }
 
+// Sum returns an Aggregator of what some of its kind have so far, which it leaves as they are. It holds no memory of the budget.
+func (a *Aggregator) Sum(of []*Aggregator) (*Aggregator, error) {
+	sum := a.Another()
+	sum.spec.Hold = nil
+	for _, b := range of {
+		if err := sum.Merge(b); err != nil {
+			return nil, err
+		}
+	}
+	return sum, nil
+}
+
 // Group is the spans with equal values of what is grouped by.
 type Group struct {
 	agg       *Aggregator
@@ -250,7 +262,7 @@ func (a *Aggregator) Add(values []eval.Value, s Sample) error {
 	return g.Add(i, s)
 }
 
-// Merge adds what another Aggregator of the same Spec has, which must not be used from here on. The error is of kind TooLarge.
+// Merge adds what another Aggregator of the same Spec has. The error is of kind TooLarge.
 func (a *Aggregator) Merge(b *Aggregator) error {
 	for _, theirs := range b.groups {
 		g, err := a.Group(theirs.values)
