@@ -3,6 +3,7 @@ package testkit
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -13,19 +14,24 @@ import (
 	"time"
 )
 
-// FreeAddresses returns addresses of the loopback that are free now, for servers that do not tell what port they were given.
+// FreeAddresses returns addresses of the loopback that are free now, for servers that do not tell what port they were given. Their ports are below those that
+// systems give to who asks for any: a server may take half a minute until it listens, while tests beside it open thousands of connections.
 func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
+	const first, behind = 20000, 32768
 	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 * n {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(behind-first)))
 		if err != nil {
-			t.Fatal(err)
+			continue // somebody listens there
 		}
 		defer func() { _ = l.Close() }() // when all are found, so that they differ
-		out = append(out, l.Addr().String())
+		if out = append(out, l.Addr().String()); len(out) == n {
+			return out
+		}
 	}
-	return out
+	t.Fatalf("no %d ports of %d to %d are free", n, first, behind-1)
+	return nil
 }
 
 // logged is what a process writes, for two streams at once.

@@ -26,17 +26,6 @@ func write(t testing.TB, path, text string) string {
 	return path
 }
 
-// freeAddress returns an address of the loopback that was free just now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // TestCommands checks what is printed where, and with which status.
 func TestCommands(t *testing.T) {
 	for _, c := range []struct {
@@ -95,7 +84,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = busy.Close() }()
-	free := freeAddress(t)
+	free := testkit.FreeAddresses(t, 1)[0]
 	dir := t.TempDir()
 	used := testkit.Start(t)
 	magic := "CLWL" // overwritten below by that of a real log

@@ -191,7 +191,7 @@ func TestReadyDuringRecovery(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Skipf("no pipes here: %v", err)
 	}
-	address := freeAddress(t)
+	address := testkit.FreeAddresses(t, 1)[0]
 	type launched struct {
 		s   *testkit.Server
 		err error

@@ -68,23 +68,12 @@ func brokerOf(t testing.TB) *broker {
 			t.Fatal(err)
 		}
 		shared = &broker{dir: dir, jars: testkit.ClassPath(t, ".")}
-		for _, at := range []*string{&shared.plain, &shared.ssl, &shared.login, &shared.quorum} {
-			*at = freeAddress(t)
-		}
+		p := testkit.FreeAddresses(t, 4)
+		shared.plain, shared.ssl, shared.login, shared.quorum = p[0], p[1], p[2], p[3]
 		shared.configure(t)
 		shared.start(t)
 	}
 	return shared
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // configure writes the broker's configuration and certificate, and formats its data folder.

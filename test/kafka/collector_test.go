@@ -25,7 +25,7 @@ func TestCollector(t *testing.T) {
 	encodings := []string{"otlp_proto", "otlp_json", "jaeger_proto", "jaeger_json", "zipkin_json", "zipkin_proto"}
 	var receivers, exporters, pipelines, topics, addresses []string
 	for n, encoding := range encodings {
-		topic, address := b.topic(t, strings.ReplaceAll(encoding, "_", "-"), 2), freeAddress(t)
+		topic, address := b.topic(t, strings.ReplaceAll(encoding, "_", "-"), 2), testkit.FreeAddresses(t, 1)[0]
 		topics, addresses = append(topics, topic+"="+encoding), append(addresses, address)
 		receivers = append(receivers, fmt.Sprintf("  otlp/%d: {protocols: {http: {endpoint: %q}}}", n, address))
 		exporters = append(exporters, fmt.Sprintf("  kafka/%d: {brokers: [%q], traces: {topic: %s, encoding: %s}}", n, b.plain, topic, encoding))
