@@ -58,6 +58,14 @@ type Answer struct {
 	Header      map[string]string
 }
 
+// Incomplete returns the answer with a header that says why something was left out of it, for a form that has no place for that; as it is if why is empty.
+func (a Answer) Incomplete(why string) Answer {
+	if why != "" {
+		a.Header = map[string]string{"X-Clew-Incomplete": why}
+	}
+	return a
+}
+
 // MaxBytes is how large an answer may become: it is made whole before it is sent, and several may be made at once.
 const MaxBytes = 256 << 20
 

@@ -10,69 +10,60 @@ import (
 	"github.com/clewtrace/clew/trace"
 )
 
-// byWhole goes over whole traces on all cores, in no order.
-type byWhole struct {
-	limits   Limits
-	held     *trace.Budget
-	plan     *plan
-	contexts []eval.Context // by worker
-	// found is called with each trace in which the plan's pipeline leaves spans, or, if there is none, with every trace.
-	found func(worker int, c *eval.Context, sets []eval.Set) error
+// Workers is how many goroutines a query that begins now is to have. It may be another number a moment later: Go follows the limits of containers.
+func Workers() int { return runtime.GOMAXPROCS(0) }
 
-	mu     sync.Mutex
-	report *Report
+// wholes takes whole traces, in no order, from several goroutines, of which each has a number below workers.
+type wholes struct {
+	workers int
+	take    func(worker int, t *trace.Trace) error
 }
 
-// wholeWorkers is how many traces are evaluated at once.
-func wholeWorkers() int { return runtime.GOMAXPROCS(0) }
+// Workers returns how many goroutines there may be.
+func (w wholes) Workers() int { return w.workers }
 
-// whole calls found with what the plan finds, from several goroutines, of which each has a number below wholeWorkers.
+// Table is not called: whole traces were asked for.
+func (wholes) Table(int, *trace.Table) error { return errors.New("a table in place of whole traces") }
+
+// Trace hands a trace on.
+func (w wholes) Trace(worker int, t *trace.Trace) error { return w.take(worker, t) }
+
+// whole evaluates traces on the plan's workers, and calls found with each in which the plan's pipeline leaves spans or, if it has none, with every trace.
 func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(worker int, c *eval.Context, sets []eval.Set) error) error {
-	b := &byWhole{limits: e.Limits, held: trace.BudgetOf(ctx), plan: p, contexts: make([]eval.Context, wholeWorkers()), found: found, report: rep}
-	sc := p.scan
+	sc, held, contexts := p.scan, trace.BudgetOf(ctx), make([]eval.Context, p.workers)
 	sc.Whole = true
 	read := trace.ScanReport{Bytes: rep.Bytes} // a search for spans scans several times
-	err := e.Tables(ctx, sc, &read, b)
+	var mu sync.Mutex                          // of rep
+	err := e.Tables(ctx, sc, &read, wholes{p.workers, func(worker int, t *trace.Trace) error {
+		mu.Lock()
+		err := e.Limits.spend(rep, t)
+		mu.Unlock()
+		if err != nil {
+			return err
+		}
+		n := int64(len(t.Spans)) * max(p.perSpan, evalBytes)
+		if err := held.Take(n); err != nil {
+			return err
+		}
+		defer held.Give(n)
+		c := &contexts[worker]
+		c.Reset(t)
+		defer c.Reset(nil) // the store gives back what the trace holds
+		if p.pipeline == nil {
+			return found(worker, c, nil)
+		}
+		if sets := p.eval(c); len(sets) > 0 {
+			return found(worker, c, sets)
+		}
+		return nil
+	}})
 	rep.ScanReport = read
 	return err
 }
 
-// Workers returns how many goroutines there may be.
-func (b *byWhole) Workers() int { return len(b.contexts) }
-
-// Table is not called: whole traces were asked for.
-func (b *byWhole) Table(int, *trace.Table) error {
-	return errors.New("a table in place of whole traces")
-}
-
-// Trace evaluates a trace.
-func (b *byWhole) Trace(worker int, t *trace.Trace) error {
-	b.mu.Lock()
-	err := b.limits.spend(b.report, t)
-	b.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	n := int64(len(t.Spans)) * max(b.plan.perSpan, evalBytes)
-	if err := b.held.Take(n); err != nil {
-		return err
-	}
-	defer b.held.Give(n)
-	c := &b.contexts[worker]
-	c.Reset(t)
-	defer c.Reset(nil) // the store gives back what the trace holds
-	if b.plan.pipeline == nil {
-		return b.found(worker, c, nil)
-	}
-	if sets := b.plan.eval(c); len(sets) > 0 {
-		return b.found(worker, c, sets)
-	}
-	return nil
-}
-
 // byWholes counts whole traces on all cores.
 func (m *metrics) byWholes(ctx context.Context) error {
-	workers := make([][]*leaf, wholeWorkers())
+	workers := make([][]*leaf, m.plan.workers)
 	var all []*leaf
 	for _, l := range m.leaves {
 		all = append(all, l)

@@ -20,23 +20,23 @@ type Calls struct {
 const callSpans = 500_000
 
 // Newest calls fn with the traces that have a span in the range of a scan without conditions, the newest first, for counts of calls.
-// complete is false when there were more than its budget of spans allows.
-func (e *Engine) Newest(ctx context.Context, sc trace.Scan, fn func(t *trace.Trace)) (complete bool, err error) {
+// incomplete says why it was not with all of them: there were more than its budget of spans allows, or a part of the store could not be read.
+func (e *Engine) Newest(ctx context.Context, sc trace.Scan, fn func(t *trace.Trace)) (incomplete string, err error) {
 	var rep trace.ScanReport
 	spans := 0
 	for t, err := range e.Scan(ctx, sc, &rep) {
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		if !sc.Match(t) {
 			continue
 		}
 		if spans += len(t.Spans); spans > callSpans {
-			return false, nil
+			return "of the newest traces only", nil
 		}
 		fn(t)
 	}
-	return rep.Incomplete == "", nil
+	return rep.Incomplete, nil
 }
 
 // callsTime is how long all traces of a time are read for one count of calls: some 20 million spans on two cores.
@@ -45,41 +45,27 @@ const callsTime = 30 * time.Second
 // errCallsTime is the cause of the end of a count's time.
 var errCallsTime = errors.New("the time of a count of calls is over")
 
-// Workers is how many goroutines All calls from.
-func Workers() int { return wholeWorkers() }
-
-// All calls fn with all traces that have a span in the range of a scan without conditions, in no order, for counts of calls. It reads on all cores, and
-// holds a trace for each: fn is called from several goroutines at once, of which each has a number below Workers. complete is false when
-// it took longer than a count may, or a part of the store could not be read.
-func (e *Engine) All(ctx context.Context, sc trace.Scan, fn func(worker int, t *trace.Trace)) (complete bool, err error) {
-	return e.all(ctx, sc, callsTime, fn)
+// All calls fn with all traces that have a span in the range of a scan without conditions, in no order, for counts of calls. It holds a trace for
+// each worker: fn is called from as many goroutines at once, of which each has a number below workers. incomplete says why it was not with
+// all of them: it took longer than a count may, or a part of the store could not be read.
+func (e *Engine) All(ctx context.Context, sc trace.Scan, workers int, fn func(worker int, t *trace.Trace)) (incomplete string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, callsTime, errCallsTime)
+	defer cancel()
+	return e.all(ctx, sc, workers, fn)
 }
 
-func (e *Engine) all(ctx context.Context, sc trace.Scan, patience time.Duration, fn func(worker int, t *trace.Trace)) (complete bool, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errCallsTime)
-	defer cancel()
+// all is All until the context's time ends.
+func (e *Engine) all(ctx context.Context, sc trace.Scan, workers int, fn func(worker int, t *trace.Trace)) (incomplete string, err error) {
 	var rep trace.ScanReport
 	sc.Whole = true
-	err = e.Tables(ctx, sc, &rep, allWhole(fn))
+	err = e.Tables(ctx, sc, &rep, wholes{workers, func(worker int, t *trace.Trace) error {
+		fn(worker, t)
+		return nil
+	}})
 	if err != nil && errors.Is(context.Cause(ctx), errCallsTime) {
-		return false, nil
+		return "counted in a part of the traces: ask for a shorter time", nil
 	}
-	return rep.Incomplete == "", err
-}
-
-// allWhole takes each whole trace.
-type allWhole func(worker int, t *trace.Trace)
-
-// Workers returns how many goroutines there may be.
-func (allWhole) Workers() int { return wholeWorkers() }
-
-// Table is not called: whole traces were asked for.
-func (allWhole) Table(int, *trace.Table) error { return errors.New("a table in place of whole traces") }
-
-// Trace hands a trace on.
-func (fn allWhole) Trace(worker int, t *trace.Trace) error {
-	fn(worker, t)
-	return nil
+	return rep.Incomplete, err
 }
 
 // caller is who calls whom.
@@ -117,21 +103,20 @@ func (cs callCounts) addTrace(t *trace.Trace) {
 	}
 }
 
-// Calls counts the calls between services in all traces that have a span in a range, in order of their names. complete is false when
-// it took longer than a count may, or a part of the store could not be read.
-func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, complete bool, err error) {
+// Calls counts the calls between services in all traces that have a span in a range, in order of their names. incomplete is as that of All.
+func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, incomplete string, err error) {
 	counted := make([]callCounts, Workers())
 	for i := range counted {
 		counted[i] = callCounts{}
 	}
 	held := trace.BudgetOf(ctx)
-	complete, err = e.All(ctx, trace.Scan{Range: r, Outline: true}, func(worker int, t *trace.Trace) {
+	incomplete, err = e.All(ctx, trace.Scan{Range: r, Outline: true}, len(counted), func(worker int, t *trace.Trace) {
 		n := len(counted[worker])
 		counted[worker].addTrace(t)
 		held.Owe(int64(len(counted[worker])-n) * eachMemory)
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
 	sum := counted[0]
 	for _, theirs := range counted[1:] {
@@ -143,5 +128,5 @@ func (e *Engine) Calls(ctx context.Context, r trace.Range) (calls []Calls, compl
 		calls = append(calls, *c)
 	}
 	slices.SortFunc(calls, func(a, b Calls) int { return cmp.Or(cmp.Compare(a.Parent, b.Parent), cmp.Compare(a.Child, b.Child)) })
-	return calls, complete, nil
+	return calls, incomplete, nil
 }

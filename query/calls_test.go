@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -103,9 +104,9 @@ func TestCallsAreExact(t *testing.T) {
 	first, last := traces[0][0].Start, traces[len(traces)-1][0].Start
 	check := func(rng trace.Range) {
 		t.Helper()
-		got, complete, err := engine.Calls(t.Context(), rng)
-		if want := naive(traces, rng); err != nil || !complete || !slices.Equal(got, want) {
-			t.Errorf("in %v, %v complete, %v:\n got %v\nwant %v", rng, complete, err, got, want)
+		got, incomplete, err := engine.Calls(t.Context(), rng)
+		if want := naive(traces, rng); err != nil || incomplete != "" || !slices.Equal(got, want) {
+			t.Errorf("in %v, incomplete %q, %v:\n got %v\nwant %v", rng, incomplete, err, got, want)
 		}
 	}
 	for range 10 {
@@ -123,8 +124,10 @@ func TestCallsAreExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(trace.Range{})
-	if complete, err := engine.all(t.Context(), trace.Scan{}, 0, func(int, *trace.Trace) {}); complete || err != nil {
-		t.Errorf("without time it is complete: %v, %v", complete, err)
+	late, cancel := context.WithTimeoutCause(t.Context(), 0, errCallsTime)
+	defer cancel()
+	if incomplete, err := engine.all(late, trace.Scan{}, 2, func(int, *trace.Trace) {}); incomplete == "" || err != nil {
+		t.Errorf("without time it is complete: %q, %v", incomplete, err)
 	}
 }
 

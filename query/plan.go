@@ -17,11 +17,12 @@ type plan struct {
 	never    bool                       // no span can meet the query
 	nodes    []*traceql.Pipeline
 	perSpan  int64 // memory that a span takes while its trace is evaluated
+	workers  int   // goroutines that evaluate traces, where the order does not matter
 }
 
 // planPipeline plans a pipeline whose result's spans start in a range.
 func planPipeline(n *traceql.Pipeline, r trace.Range) *plan {
-	p := &plan{pipeline: eval.Build(n), nodes: []*traceql.Pipeline{n}, scan: trace.Scan{Range: r, Outline: true}, perSpan: perSpan(n)}
+	p := &plan{pipeline: eval.Build(n), nodes: []*traceql.Pipeline{n}, scan: trace.Scan{Range: r, Outline: true}, perSpan: perSpan(n), workers: Workers()}
 	p.fields = p.pipeline.Fields()
 	for _, f := range p.fields {
 		p.reads = append(p.reads, eval.Fielder(f))
@@ -73,7 +74,7 @@ func (p *plan) eval(c *eval.Context) []eval.Set {
 
 // planMetrics joins the plans of all functions of a query: the traces that one of them wants are read once.
 func planMetrics(m *metrics) *plan {
-	p := &plan{scan: trace.Scan{Range: m.grid.Range(), Outline: true, MaxBytes: m.engine.Limits.Bytes}, never: true}
+	p := &plan{scan: trace.Scan{Range: m.grid.Range(), Outline: true, MaxBytes: m.engine.Limits.Bytes}, never: true, workers: Workers()}
 	all := alternatives{}
 	eachMetrics(m.Query.Metrics, func(n *traceql.Metrics) {
 		l := m.leaves[n]

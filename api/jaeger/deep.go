@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,18 +62,17 @@ func (a *API) deepDependencies(r *http.Request) (api.Answer, error) {
 	}
 	is := trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(f.service)}
 	p := paths{focus: f, byName: map[string]*deepPath{}}
-	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: when, Spans: [][]trace.Cond{{is}}, Outline: true}, p.add)
+	why, err := a.engine.Newest(r.Context(), trace.Scan{Range: when, Spans: [][]trace.Cond{{is}}, Outline: true}, p.add)
 	if err != nil {
 		return api.Answer{}, err
 	}
 	out := struct {
 		Dependencies []*deepPath `json:"dependencies"`
 	}{append([]*deepPath{}, p.list...)}
-	answer := api.Answer{Value: out}
-	if !complete || p.more {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "of the newest traces only"}
+	if why == "" && p.more {
+		why = fmt.Sprintf("these are %d of more paths", maxPaths)
 	}
-	return answer, nil
+	return api.Answer{Value: out}.Incomplete(why), nil
 }
 
 // deepRange reads start and end (µs), for both of which Jaeger's page sends 0: then it is as long as for other dependencies.

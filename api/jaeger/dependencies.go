@@ -34,7 +34,7 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 		lookback = uint64(defaultDependencyLookback.Milliseconds())
 	}
 	end = min(end, 1<<44) // ns have to fit
-	calls, complete, err := a.engine.Calls(r.Context(), trace.Range{From: (end - min(end, lookback)) * 1e6, To: end*1e6 + 999_999})
+	calls, why, err := a.engine.Calls(r.Context(), trace.Range{From: (end - min(end, lookback)) * 1e6, To: end*1e6 + 999_999})
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -45,9 +45,5 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 			out = append(out, dependency{c.Parent, c.Child, c.Count})
 		}
 	}
-	answer := api.Answer{Value: body{Data: out}}
-	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in a part of the traces: ask for a shorter time"}
-	}
-	return answer, nil
+	return api.Answer{Value: body{Data: out}}.Incomplete(why), nil
 }

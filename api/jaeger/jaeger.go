@@ -262,10 +262,11 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	out := &traces{encoder: wire.Encoder{Raw: raw}}
-	if _, _, err := a.engine.Each(r.Context(), req, out.add); err != nil {
+	_, rep, err := a.engine.Each(r.Context(), req, out.add)
+	if err != nil {
 		return api.Answer{}, err
 	}
-	return framed(out, nil), nil
+	return framed(out, nil).Incomplete(rep.Incomplete), nil
 }
 
 func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {

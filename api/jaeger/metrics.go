@@ -162,9 +162,5 @@ func (a *API) metrics(r *http.Request, m measure) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	answer := api.Answer{Raw: raw}
-	if rep.Incomplete != "" {
-		answer.Header = map[string]string{"X-Clew-Incomplete": rep.Incomplete}
-	}
-	return answer, nil
+	return api.Answer{Raw: raw}.Incomplete(rep.Incomplete), nil
 }

@@ -117,17 +117,13 @@ func (a *API) quality(r *http.Request) (api.Answer, error) {
 	when := trace.Range{From: uint64(now.Add(-time.Duration(hours) * time.Hour).UnixNano()), To: uint64(now.UnixNano())}
 	is := trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(service)}
 	list := checks()
-	complete, err := a.engine.Newest(r.Context(), trace.Scan{Range: when, Spans: [][]trace.Cond{{is}}, Outline: true}, func(t *trace.Trace) {
+	why, err := a.engine.Newest(r.Context(), trace.Scan{Range: when, Spans: [][]trace.Cond{{is}}, Outline: true}, func(t *trace.Trace) {
 		inspect(t, service, list)
 	})
 	if err != nil {
 		return api.Answer{}, err
 	}
-	answer := api.Answer{Value: scored(list)}
-	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "of the newest traces only"}
-	}
-	return answer, nil
+	return api.Answer{Value: scored(list)}.Incomplete(why), nil
 }
 
 // inspect checks the spans of a service in a trace.

@@ -73,17 +73,18 @@ func (a *API) dependenciesV3(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	var when trace.Range
-	for name, dst := range map[string]*uint64{"start_time": &when.From, "end_time": &when.To} {
-		ok := false
-		if *dst, ok, err = p.time(name); err == nil && !ok {
-			err = trace.Errorf(trace.Invalid, "start_time and end_time are required")
-		}
-		if err != nil {
-			return api.Answer{}, err
-		}
+	start, hasStart, err := p.time("start_time")
+	if err != nil {
+		return api.Answer{}, err
 	}
-	calls, complete, err := a.engine.Calls(r.Context(), when)
+	end, hasEnd, err := p.time("end_time")
+	if err == nil && (!hasStart || !hasEnd) {
+		err = trace.Errorf(trace.Invalid, "start_time and end_time are required")
+	}
+	if err != nil {
+		return api.Answer{}, err
+	}
+	calls, why, err := a.engine.Calls(r.Context(), trace.Range{From: start, To: end})
 	type link struct {
 		Parent string `json:"parent"`
 		Child  string `json:"child"`
@@ -95,11 +96,7 @@ func (a *API) dependenciesV3(r *http.Request) (api.Answer, error) {
 	for _, c := range calls {
 		out.Dependencies = append(out.Dependencies, link{c.Parent, c.Child, c.Count})
 	}
-	answer := api.Answer{Value: out}
-	if !complete {
-		answer.Header = map[string]string{"X-Clew-Incomplete": "counted in a part of the traces: ask for a shorter time"}
-	}
-	return answer, err
+	return api.Answer{Value: out}.Incomplete(why), err
 }
 
 func (a *API) traceV3(r *http.Request) (api.Answer, error) {
@@ -143,13 +140,14 @@ func (a *API) searchV3(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	out := &tracesData{raw: q.raw}
-	if _, _, err := a.engine.Each(r.Context(), req, out.add); err != nil {
+	_, rep, err := a.engine.Each(r.Context(), req, out.add)
+	if err != nil {
 		return api.Answer{}, err
 	}
 	if out.traces == 0 {
 		return api.Answer{}, errNoTraces
 	}
-	return out.answer(), nil
+	return out.answer().Incomplete(rep.Incomplete), nil
 }
 
 // tracesData collects traces for an answer, {"result": {"resourceSpans": […]}}.
@@ -213,14 +211,15 @@ func (a *API) summariesV3(r *http.Request) (api.Answer, error) {
 	}
 	req.Scan.Outline = true
 	var out api.List
-	if _, _, err = a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
+	_, rep, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		b, err := json.Marshal(summarize(t))
 		if err != nil {
 			return err
 		}
 		return out.Add(b)
-	}); err != nil {
+	})
+	if err != nil {
 		return api.Answer{}, err
 	}
-	return api.Answer{Raw: out.JSON(`{"summaries":`, "}")}, nil
+	return api.Answer{Raw: out.JSON(`{"summaries":`, "}")}.Incomplete(rep.Incomplete), nil
 }

@@ -111,10 +111,7 @@ func handler[Q any](parse func(r *http.Request) (Q, error), ask func(ctx context
 		if err != nil {
 			return api.Answer{}, err
 		}
-		out := api.Answer{}
-		if why := m.Why(); why != "" {
-			out.Header = map[string]string{"X-Clew-Incomplete": why}
-		}
+		out := api.Answer{}.Incomplete(m.Why())
 		if wantsProto(r) {
 			out.Raw, out.ContentType = m.AppendProto(nil), protobuf
 		} else {

@@ -344,15 +344,7 @@ func (a *API) traces(r *http.Request) (api.Answer, error) {
 	if why == "" && n == maxLimit {
 		why = fmt.Sprintf("these are the newest %d traces", n)
 	}
-	return incomplete(api.Answer{Raw: out.JSON("", "")}, why), nil
-}
-
-// incomplete adds a header that says why something was left out of an answer, if something was: Zipkin's form has no place for it.
-func incomplete(answer api.Answer, why string) api.Answer {
-	if why != "" {
-		answer.Header = map[string]string{"X-Clew-Incomplete": why}
-	}
-	return answer
+	return api.Answer{Raw: out.JSON("", "")}.Incomplete(why), nil
 }
 
 func serviceIs(name string) trace.Cond {
@@ -375,7 +367,7 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 		counted[i] = links{}
 	}
 	sc := trace.Scan{Range: rangeOf(endTS.value, lookback.value), Outline: true, Keys: sideKeys}
-	complete, err := a.engine.All(r.Context(), sc, func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
+	why, err := a.engine.All(r.Context(), sc, len(counted), func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -383,9 +375,5 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 	for _, theirs := range counted[1:] {
 		calls.merge(theirs)
 	}
-	why := ""
-	if !complete {
-		why = "counted in a part of the traces: ask for a shorter time"
-	}
-	return incomplete(api.Answer{Value: calls.list()}, why), nil
+	return api.Answer{Value: calls.list()}.Incomplete(why), nil
 }
