@@ -31,10 +31,8 @@ func (w wholes) Trace(worker int, t *trace.Trace) error { return w.take(worker, 
 // whole evaluates traces on the plan's workers, and calls found with each in which the plan's pipeline leaves spans or, if it has none, with every trace.
 func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(worker int, c *eval.Context, sets []eval.Set) error) error {
 	sc, held, contexts := p.scan, trace.BudgetOf(ctx), make([]eval.Context, p.workers)
-	sc.Whole = true
-	read := trace.ScanReport{Bytes: rep.Bytes} // a search for spans scans several times
-	var mu sync.Mutex                          // of rep
-	err := e.Tables(ctx, sc, &read, wholes{p.workers, func(worker int, t *trace.Trace) error {
+	var mu sync.Mutex // of rep
+	take := func(worker int, t *trace.Trace) error {
 		mu.Lock()
 		err := e.Limits.spend(rep, t)
 		mu.Unlock()
@@ -56,7 +54,13 @@ func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(wor
 			return found(worker, c, sets)
 		}
 		return nil
-	}})
+	}
+	if p.byID {
+		return e.eachByID(ctx, p, take)
+	}
+	sc.Whole = true
+	read := trace.ScanReport{Bytes: rep.Bytes} // a search for spans scans several times
+	err := e.Tables(ctx, sc, &read, wholes{p.workers, take})
 	rep.ScanReport = read
 	return err
 }

@@ -18,6 +18,7 @@ const (
 	windowWay = "whole traces, on all cores, in windows of time, the newest first, until the page is full"
 	columnWay = "columns of spans, on all cores; whole traces only of those that lie in several places, or in memory"
 	countWay  = "whole traces, on all cores"
+	idWay     = "traces by their IDs"
 	orderWay  = "whole traces, one by one"
 )
 
@@ -27,7 +28,13 @@ func (p *plan) explain(r *Report, way, found string) []string {
 	if p.never {
 		return []string{"nothing can match: no span is looked for", found}
 	}
-	if len(p.scan.Any) == 0 {
+	switch {
+	case p.byID:
+		lines[0], way = "look up"+rangeText(p.scan.Range), idWay
+		for _, id := range p.ids {
+			lines = append(lines, "  trace "+id.String())
+		}
+	case len(p.scan.Any) == 0:
 		lines[0] = "look for all traces" + rangeText(p.scan.Range)
 	}
 	for i, conds := range p.scan.Any {

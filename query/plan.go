@@ -18,6 +18,8 @@ type plan struct {
 	nodes    []*traceql.Pipeline
 	perSpan  int64 // memory that a span takes while its trace is evaluated
 	workers  int   // goroutines that evaluate traces, where the order does not matter
+	byID     bool  // only the traces of ids can be found: they are looked up
+	ids      []trace.ID
 }
 
 // planPipeline plans a pipeline whose result's spans start in a range.
@@ -30,7 +32,9 @@ func planPipeline(n *traceql.Pipeline, r trace.Range) *plan {
 	p.wants(p.fields...)
 	all := ofPipeline(n)
 	p.never = len(all) == 0
-	p.asks(all)
+	if p.named(n); !p.byID {
+		p.asks(all)
+	}
 	return p
 }
 

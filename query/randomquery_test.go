@@ -103,7 +103,7 @@ func (g *maker) condition(depth int) traceql.Expr {
 		}
 	}
 	x := traceql.Expr(g.field())
-	switch g.IntN(8) {
+	switch g.IntN(9) {
 	case 0:
 		return &traceql.IsNil{X: x, Not: g.IntN(2) == 0}
 	case 1:
@@ -113,8 +113,26 @@ func (g *maker) condition(depth int) traceql.Expr {
 		return &traceql.Match{X: x, Not: g.IntN(3) == 0, Patterns: []traceql.Pattern{{Text: text, Re: regexp.MustCompile(text)}}}
 	case 3:
 		return &traceql.Binary{Op: g.comparison(), X: g.operand(2), Y: g.operand(2)}
+	case 4:
+		return g.traceID()
 	}
 	return &traceql.Binary{Op: g.comparison(), X: x, Y: g.constant(x.Type())}
+}
+
+// traceID is a condition on a trace's ID, or on several.
+func (g *maker) traceID() traceql.Expr {
+	x := &traceql.FieldRef{Field: traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: traceql.TraceID}}
+	one := func() trace.Value {
+		return trace.String(trace.ID{byte(g.IntN(4)), 14: byte(g.IntN(6)), 15: 7}.String())
+	}
+	if g.IntN(2) == 0 {
+		return &traceql.Binary{Op: pick(g, traceql.OpEqual, traceql.OpNotEqual), X: x, Y: &traceql.Const{Kind: traceql.TypeString, Value: one()}}
+	}
+	n := &traceql.In{X: x, Not: g.IntN(3) == 0, Kind: traceql.TypeString}
+	for range 1 + g.IntN(40) {
+		n.Values = append(n.Values, one())
+	}
+	return n
 }
 
 func (g *maker) in(x traceql.Expr) traceql.Expr {

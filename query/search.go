@@ -200,7 +200,7 @@ func (s *search) run(ctx context.Context) error {
 	sc := s.plan.scan
 	sc.Before = s.after.Position
 	c := &eval.Context{}
-	for t, err := range s.engine.Scan(ctx, sc, &s.report.ScanReport) {
+	for t, err := range s.engine.traces(ctx, s.plan, sc, &s.report.ScanReport) {
 		if err != nil {
 			return err
 		}

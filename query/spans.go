@@ -149,7 +149,7 @@ func (s *spanSearch) run(ctx context.Context) error {
 	if s.plan.never {
 		return nil
 	}
-	if !s.order.newestFirst() {
+	if s.plan.byID || !s.order.newestFirst() {
 		return s.within(ctx, s.Range)
 	}
 	stats, err := s.engine.Stats(ctx)
