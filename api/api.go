@@ -1,6 +1,8 @@
-// Package api is what the query dialects share: handlers that return their answer or an error, and the one wrapper that writes, counts and bounds them.
+// Package api is what the query dialects share: handlers that return their answer or an error, and the one wrapper, of HTTP and of gRPC, that writes,
+// counts and bounds them.
 //
-// The dialects are in its folders. Each translates its requests into a query.Request and the answer into its own JSON; none talks to a store.
+// The dialects are in its folders. Each translates its requests into calls of query.Engine, and what comes back into its own JSON or protobuf; none
+// talks to a store.
 package api
 
 import (

@@ -32,8 +32,7 @@ const maxQuestion = 1 << 20
 func (g *Gate) GRPC(dialect, call string, c Call) http.Handler {
 	seconds := g.seconds.WithLabelValues(dialect, call)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor < 2 || r.Method != http.MethodPost || !wire.IsGRPC(r) {
-			http.Error(w, "this is a call of gRPC, which is POST over HTTP/2 with content-type application/grpc", http.StatusUnsupportedMediaType)
+		if !isCall(w, r) {
 			return
 		}
 		begin := time.Now()
@@ -69,6 +68,15 @@ func (g *Gate) GRPC(dialect, call string, c Call) http.Handler {
 		}
 		seconds.Observe(time.Since(begin).Seconds())
 	})
+}
+
+// isCall reports whether a request is a call of gRPC. One that is none is answered.
+func isCall(w http.ResponseWriter, r *http.Request) bool {
+	if r.ProtoMajor >= 2 && r.Method == http.MethodPost && wire.IsGRPC(r) {
+		return true
+	}
+	http.Error(w, "this is a call of gRPC, which is POST over HTTP/2 with content-type application/grpc", http.StatusUnsupportedMediaType)
+	return false
 }
 
 var errDeadline = trace.Errorf(trace.Busy, "there was no answer within the time that the client gave")

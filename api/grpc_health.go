@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clewtrace/clew/trace"
 	"github.com/clewtrace/clew/wire"
@@ -20,26 +19,20 @@ const HealthMethod = "/grpc.health.v1.Health/Check"
 // for a dead one.
 func Health(services ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor < 2 || !wire.IsGRPC(r) {
-			http.Error(w, "this is a call of gRPC, which is POST over HTTP/2 with content-type application/grpc", http.StatusUnsupportedMediaType)
+		if !isCall(w, r) {
 			return
 		}
 		s := newStream(w)
 		defer s.end()
 		message, err := question(r)
-		name := ""
-		for b := message; len(b) > 0 && err == nil; {
-			number, typ, n := protowire.ConsumeField(b)
-			if n < 0 {
-				err = trace.Errorf(trace.Invalid, "broken message")
-				break
+		name, fields := "", wire.NewFields(message)
+		for fields.Next() {
+			if fields.ID == 1<<3|wire.Length {
+				name = string(fields.Body)
 			}
-			if number == 1 && typ == protowire.BytesType {
-				_, _, tag := protowire.ConsumeTag(b)
-				text, _ := protowire.ConsumeBytes(b[tag:])
-				name = string(text)
-			}
-			b = b[n:]
+		}
+		if fields.Broken {
+			err = trace.Errorf(trace.Invalid, "broken message")
 		}
 		switch {
 		case err != nil:

@@ -20,7 +20,6 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/clewtrace/clew/trace"
-	"github.com/clewtrace/clew/wire"
 )
 
 // ReflectionMethods are the paths of what grpcurl and its like call to learn which services there are and what their messages have. Both versions
@@ -47,8 +46,7 @@ func Reflection(set []byte, services ...string) (http.Handler, error) {
 	}
 	server := reflection.NewServerV1(reflection.ServerOptions{Services: described, DescriptorResolver: resolvers{own, protoregistry.GlobalFiles}})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor < 2 || !wire.IsGRPC(r) {
-			http.Error(w, "this is a call of gRPC, which is POST over HTTP/2 with content-type application/grpc", http.StatusUnsupportedMediaType)
+		if !isCall(w, r) {
 			return
 		}
 		s := newStream(w)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/traceql"
 	"github.com/clewtrace/clew/trace"
 )
@@ -149,15 +148,10 @@ func (l *leftover) pipeline(n *traceql.Pipeline, result bool) {
 			}
 			all := append(scalarPipelines(s.X), scalarPipelines(s.Y)...)
 			for _, p := range all {
-				l.pipeline(p, result && says(ofScalars(s)))
+				l.pipeline(p, result && ofScalars(s).say())
 			}
 		}
 	}
-}
-
-// says reports whether alternatives say something.
-func says(a alternatives) bool {
-	return !slices.ContainsFunc(a, func(conds []trace.Cond) bool { return len(conds) == 0 })
 }
 
 // spanset collects a set's conditions; result says that the store is asked for the spans that it selects.
@@ -170,17 +164,12 @@ func (l *leftover) spanset(s traceql.Spanset, result bool) {
 	case *traceql.Absent:
 		l.spanset(s.X, false)
 	case *traceql.Combine:
-		x, y := result && says(ofSpanset(s)), result && says(ofSpanset(s))
-		switch {
-		case s.Relation > traceql.Or && !s.Both:
-			x, y = false, result
-		case s.Relation == traceql.And && eval.Silent(s.X) && !eval.Silent(s.Y):
-			x, y = false, result
-		case s.Relation == traceql.And && eval.Silent(s.Y) && !eval.Silent(s.X):
-			x, y = result, false
+		x, y := selects(s)
+		if x && y { // or: one that says nothing is enough
+			result = result && ofSpanset(s).say()
 		}
-		l.spanset(s.X, x)
-		l.spanset(s.Y, y)
+		l.spanset(s.X, x && result)
+		l.spanset(s.Y, y && result)
 	}
 }
 
@@ -194,7 +183,7 @@ func (l *leftover) expr(e traceql.Expr, asked bool) {
 		l.expr(b.Y, asked)
 		return
 	}
-	if text := e.String(); (!asked || !says(ofExpr(e, false))) && !slices.Contains(l.conds, text) {
+	if text := e.String(); (!asked || !ofExpr(e, false).say()) && !slices.Contains(l.conds, text) {
 		l.conds = append(l.conds, text)
 	}
 }

@@ -15,15 +15,20 @@ import (
 // always are the alternatives that say nothing: one without a condition.
 var always = alternatives{{}}
 
-// alternatives are conditions on a span, joined by and inside and by or outside. None at all: there is no such span.
+// alternatives are conditions on a span in disjunctive normal form: joined by and inside and by or outside. None at all: there is no such span.
 type alternatives [][]trace.Cond
+
+// say reports whether there is a span that they rule out.
+func (a alternatives) say() bool {
+	return !slices.ContainsFunc(a, func(conds []trace.Cond) bool { return len(conds) == 0 })
+}
 
 // maxAlternatives is how many a store is asked for: each costs a look at every shape.
 const maxAlternatives = 32
 
 func (a alternatives) or(b alternatives) alternatives {
-	all := slices.Concat(a, b)
-	if len(all) > maxAlternatives || slices.ContainsFunc(all, func(conds []trace.Cond) bool { return len(conds) == 0 }) {
+	all := alternatives(slices.Concat(a, b))
+	if len(all) > maxAlternatives || !all.say() {
 		return always
 	}
 	return all
@@ -95,18 +100,26 @@ func ofSpanset(s traceql.Spanset) alternatives {
 	case *traceql.Nested:
 		return ofPipeline(s.Pipeline)
 	case *traceql.Combine:
-		x, y := ofSpanset(s.X), ofSpanset(s.Y)
-		switch {
-		case s.Relation > traceql.Or && !s.Both:
-			return y
-		case s.Relation == traceql.And && eval.Silent(s.X) && !eval.Silent(s.Y):
-			return y
-		case s.Relation == traceql.And && eval.Silent(s.Y) && !eval.Silent(s.X):
-			return x
+		switch x, y := selects(s); {
+		case !x:
+			return ofSpanset(s.Y)
+		case !y:
+			return ofSpanset(s.X)
 		}
-		return x.or(y)
+		return ofSpanset(s.X).or(ofSpanset(s.Y))
 	}
 	return always // an absence selects all spans
+}
+
+// selects reports of which of its sides an operator selects spans.
+func selects(s *traceql.Combine) (x, y bool) {
+	switch {
+	case s.Relation > traceql.Or: // between X and Y, for the sake of Y
+		return s.Both, true
+	case s.Relation == traceql.And && eval.Silent(s.X) != eval.Silent(s.Y):
+		return !eval.Silent(s.X), !eval.Silent(s.Y)
+	}
+	return true, true
 }
 
 // ofExpr returns what holds on spans on which an expression is true, or, with not, is false.

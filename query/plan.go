@@ -40,7 +40,7 @@ func planPipeline(n *traceql.Pipeline, r trace.Range) *plan {
 
 // asks tells the store which spans are looked for.
 func (p *plan) asks(all alternatives) {
-	if !slices.ContainsFunc(all, func(conds []trace.Cond) bool { return len(conds) == 0 }) {
+	if all.say() {
 		p.scan.Any = all
 	}
 }

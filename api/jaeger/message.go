@@ -8,11 +8,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clewtrace/clew/trace"
+	"github.com/clewtrace/clew/wire"
 )
 
 // field is one field of a message of Protocol Buffers.
 type field struct {
-	number protowire.Number
+	number uint64
 	num    uint64 // a varint
 	body   []byte // of what has a length
 }
@@ -21,31 +22,23 @@ func (f *field) text() string { return string(f.body) }
 
 // each calls fn with each field of a message. Fields of other types than varint and length are skipped.
 func each(message []byte, fn func(f field) error) error {
-	for b := message; len(b) > 0; {
-		number, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return errMessage
-		}
-		b = b[n:]
-		f := field{number: number}
-		switch typ {
-		case protowire.VarintType:
-			f.num, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			f.body, n = protowire.ConsumeBytes(b)
+	fields := wire.NewFields(message)
+	for fields.Next() {
+		f := field{number: fields.ID >> 3}
+		switch fields.ID & 7 {
+		case wire.Varint:
+			f.num = fields.Num
+		case wire.Length:
+			f.body = fields.Body
 		default:
-			n = protowire.ConsumeFieldValue(number, typ, b)
-		}
-		if n < 0 {
-			return errMessage
-		}
-		b = b[n:]
-		if typ != protowire.VarintType && typ != protowire.BytesType {
 			continue
 		}
 		if err := fn(f); err != nil {
 			return err
 		}
+	}
+	if fields.Broken {
+		return errMessage
 	}
 	return nil
 }

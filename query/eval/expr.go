@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/clewtrace/clew/query/traceql"
@@ -159,22 +160,12 @@ func compareFast(e traceql.Expr, op traceql.Op, c Value) test {
 	case f.Field.Intrinsic == traceql.SpanKind && c.Type == traceql.TypeKind:
 		return func(a At) bool { return (int64(a.Span.Kind) == n) == (op == traceql.OpEqual) }
 	case f.Field.Intrinsic == traceql.SpanDuration && c.Value.Type() == trace.TypeInt:
-		return func(a At) bool { return holds(op, cmpInt(int64(a.Span.Duration()), n)) }
+		return func(a At) bool { return holds(op, cmp.Compare(int64(a.Span.Duration()), n)) }
 	case f.Field.Intrinsic == traceql.SpanName && op == traceql.OpEqual:
 		name := c.Value.Str()
 		return func(a At) bool { return a.Span.Name == name }
 	}
 	return nil
-}
-
-func cmpInt(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // in compiles a list.

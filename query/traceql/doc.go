@@ -8,7 +8,8 @@
 //
 //	query    = [ "explain" ] sequence { hints } .                                          explain: an addition
 //	sequence = stage { "|" stage | compare number } .
-//	stage    = item | "by" "(" expr ")" | "coalesce" "(" ")" | "select" fields | order | metrics | top .
+//	stage    = item | "by" "(" expr ")" | "coalesce" "(" ")" | "select" fields | order | metrics | top
+//	         | "spans" "(" ")" .                                                             an addition
 //	item     = operand { operator operand } .
 //	operand  = "{" [ expr ] "}" | "(" sequence ")" | "not" "exists" operand | aggregate | [ "-" ] number .   not exists: an addition
 //	operator = "&&" | "||" | [ "!" | "&" ] ( ">" | "<" | ">>" | "<<" | "~" )                between sets of spans
