@@ -29,7 +29,8 @@ func (c *columnComparing) another(n *traceql.Metrics, g series.Grid) *columnComp
 type comparedRows struct {
 	table  *trace.Table
 	places column.Places
-	slots  []series.Slot // by place
+	slots  []series.Slot  // by place
+	all    []column.Count // of each place
 }
 
 // count counts the attributes of some rows of a table.
@@ -83,7 +84,8 @@ func (c *columnComparing) place(t *trace.Table, rows column.Rows) (*comparedRows
 		x.places.Of[row] = k - 1
 		x.places.Rows[k-1]++
 	}
-	for _, slot := range x.slots {
+	for place, slot := range x.slots {
+		x.all = append(x.all, column.Count{Place: place, Rows: x.places.Rows[place]})
 		c.known[slot] = 0
 	}
 	return x, nil
@@ -124,12 +126,7 @@ func (c *columnComparing) attr(x *comparedRows, i int) error {
 	if slices.ContainsFunc(x.slots, func(s series.Slot) bool { return !c.counts.Many(name, s) }) {
 		return c.field(x, name, f)
 	}
-	for place, rows := range x.places.Rows {
-		if err := c.counts.AddSpans(name, x.slots[place], eval.Nil, rows); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.addLabel(x, eval.Label{Name: name, Value: eval.Nil}, x.all)
 }
 
 // alike counts what all rows have alike: their names, and their scope.
@@ -138,12 +135,7 @@ func (c *columnComparing) alike(x *comparedRows) error {
 	c.labels = c.labels[:0]
 	c.intrinsics(eval.At{Span: &trace.Span{Name: t.Name, Kind: t.Kind, Status: t.Status, Scope: t.Scope}}, ofTable)
 	c.attrs(traceql.ScopeInstrumentation, t.Scope.Attrs)
-	for place, rows := range x.places.Rows {
-		if err := c.labelled(x.slots[place], rows); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.addLabels(x, x.all)
 }
 
 // resources counts the attributes of the rows' resources.
@@ -166,16 +158,11 @@ func (c *columnComparing) by(x *comparedRows, index trace.NumberColumn, label fu
 	if err != nil {
 		return err
 	}
-	for i, n := range counts {
-		if i == 0 || n.Value != counts[i-1].Value {
-			c.labels = c.labels[:0]
-			label(n.Value)
-		}
-		if err := c.labelled(x.slots[n.Place], n.Rows); err != nil {
-			return err
-		}
-	}
-	return nil
+	return byValue(counts, func(of []column.Count) error {
+		c.labels = c.labels[:0]
+		label(of[0].Value)
+		return c.addLabels(x, of)
+	})
 }
 
 // messages counts the status messages, which are in no column.
@@ -183,10 +170,34 @@ func (c *columnComparing) messages(x *comparedRows) error {
 	return c.field(x, statusMessage, traceql.Field{Scope: traceql.ScopeIntrinsic, Intrinsic: traceql.SpanStatusMessage})
 }
 
-// labelled counts rows that have the labels.
-func (c *columnComparing) labelled(s series.Slot, rows int) error {
+// byValue calls fn with the counts of each value.
+func byValue(counts []column.Count, fn func([]column.Count) error) error {
+	for n := 0; len(counts) > 0; counts, n = counts[n:], 0 {
+		for n < len(counts) && counts[n].Value == counts[0].Value {
+			n++
+		}
+		if err := fn(counts[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLabels counts rows that have the labels.
+func (c *columnComparing) addLabels(x *comparedRows, of []column.Count) error {
 	for _, l := range c.labels {
-		if err := c.counts.AddSpans(l.Name, s, l.Value, rows); err != nil {
+		if err := c.addLabel(x, l, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLabel counts rows that have a label.
+func (c *columnComparing) addLabel(x *comparedRows, l eval.Label, of []column.Count) error {
+	e := c.counts.Entry(l)
+	for _, n := range of {
+		if err := e.Add(x.slots[n.Place], n.Rows); err != nil {
 			return err
 		}
 	}
@@ -204,14 +215,11 @@ func (c *columnComparing) field(x *comparedRows, name string, f traceql.Field) e
 	if err != nil {
 		return err
 	}
-	for _, n := range t.Counts {
-		v := t.List[n.Value]
+	return byValue(t.Counts, func(of []column.Count) error {
+		v := t.List[of[0].Value]
 		if v.IsNil() || f.Scope == traceql.ScopeIntrinsic && blank(v) {
-			continue
+			return nil
 		}
-		if err := c.counts.AddSpans(name, x.slots[n.Place], v, n.Rows); err != nil {
-			return err
-		}
-	}
-	return nil
+		return c.addLabel(x, eval.Label{Name: name, Value: v}, of)
+	})
 }

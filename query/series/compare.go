@@ -62,7 +62,8 @@ func (c *Comparison) Add(at uint64, selected bool, labels []eval.Label) error {
 		return nil
 	}
 	for _, l := range labels {
-		if err := c.AddSpans(l.Name, s, l.Value, 1); err != nil {
+		e := c.Entry(l)
+		if err := e.Add(s, 1); err != nil {
 			return err
 		}
 	}
@@ -101,15 +102,34 @@ func (c *Comparison) Many(name string, s Slot) bool {
 	return a != nil && a.many
 }
 
-// AddSpans counts spans of a slot that have a value in an attribute. The error is of kind TooLarge.
-func (c *Comparison) AddSpans(name string, s Slot, v eval.Value, spans int) error {
-	a, i, n := c.attribute(int(s&1), name), s>>1, float64(spans)
-	a.total[i] += n
-	if of := c.of(a, v); of != nil {
-		of.sum += n
-		of.steps[i] += n
+// Entry is a value of an attribute, to be counted at several slots.
+type Entry struct {
+	counts *Comparison
+	label  eval.Label
+	sides  [2]struct {
+		attr  *attribute // nil: not looked up yet
+		count *count     // nil: there are too many values
 	}
-	return c.fits()
+}
+
+// Entry returns an Entry, which is to be used before other values of the attribute are counted.
+func (c *Comparison) Entry(l eval.Label) Entry { return Entry{counts: c, label: l} }
+
+// Add counts spans at a slot. The error is of kind TooLarge.
+func (e *Entry) Add(s Slot, spans int) (err error) {
+	side := &e.sides[s&1]
+	if side.attr == nil {
+		side.attr = e.counts.attribute(int(s&1), e.label.Name)
+		side.count = e.counts.of(side.attr, e.label.Value)
+		err = e.counts.fits()
+	}
+	i, n := s>>1, float64(spans)
+	side.attr.total[i] += n
+	if side.count != nil {
+		side.count.sum += n
+		side.count.steps[i] += n
+	}
+	return err
 }
 
 func (c *Comparison) fits() error {
