@@ -55,7 +55,7 @@ func (p *plan) explain(r *Report, way, found string) []string {
 	}
 	lines = append(lines, "the way: "+way)
 	switch {
-	case !p.scan.Outline:
+	case !p.scan.Outline || p.byID:
 		lines = append(lines, "read of each trace everything")
 	case len(p.scan.Keys) > 0 || p.scan.Details:
 		lines = append(lines, "read of each trace its spans, "+strings.Join(p.details(), ", "))
