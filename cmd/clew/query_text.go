@@ -136,7 +136,7 @@ func short(ns uint64) string {
 }
 
 // onEachLine are the fields that a line has anyway.
-var onEachLine = map[string]bool{"span:name": true, "span:duration": true, "span:status": true, "resource.service.name": true}
+var onEachLine = map[string]bool{"span:name": true, "span:duration": true, "span:status": true, "resource.service.name": true, "trace:id": true, "span:id": true}
 
 func fieldsText(fields []queryField) string {
 	return fieldTexts(slices.DeleteFunc(slices.Clone(fields), func(f queryField) bool { return onEachLine[f.Name] }), " ")
