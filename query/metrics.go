@@ -59,11 +59,8 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	if err := m.run(ctx); err != nil {
-		if !r.AllowPartial || !outOfBudget(err) {
-			return nil, asked(err)
-		}
-		m.report.Incomplete = trace.ErrorOf(asked(err)).Msg
+	if err := m.report.end(m.run(ctx), r.AllowPartial); err != nil {
+		return nil, err
 	}
 	if err := m.hold(m.held); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func (a alternatives) say() bool {
 const maxAlternatives = 32
 
 func (a alternatives) or(b alternatives) alternatives {
-	all := alternatives(slices.Concat(a, b))
+	all := slices.Concat(a, b)
 	if len(all) > maxAlternatives || !all.say() {
 		return always
 	}

@@ -113,12 +113,10 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 	if r.Query.Explain {
 		s.Partial = nil
 	}
-	err = s.run(ctx)
-	if err != nil {
-		if !r.AllowPartial || !outOfBudget(err) {
-			return nil, asked(err)
+	if err := s.run(ctx); err != nil {
+		if err := s.report.end(err, r.AllowPartial); err != nil {
+			return nil, err
 		}
-		s.report.Incomplete = trace.ErrorOf(asked(err)).Msg
 		if err := s.finish(); err != nil {
 			return nil, err
 		}
@@ -136,17 +134,19 @@ func (e *Engine) Search(ctx context.Context, r SearchRequest) (*SearchAnswer, er
 	return a, nil
 }
 
-// outOfBudget reports whether an error is of a budget or of time, so that what was found until then is a part of the answer.
-func outOfBudget(err error) bool {
-	return errors.Is(err, trace.ErrBudget) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// asked makes an error that the one who asked can do something about of one of time.
-func asked(err error) error {
+// end returns the error to answer with when a query ended with err. If a part of the answer will do, and err is of a budget or of time, it is nil:
+// what was found until then is the answer, and the report says why it is a part.
+func (r *Report) end(err error, partial bool) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &trace.Error{Kind: trace.TooLarge, Msg: "the query took longer than the time it is allowed; ask for a shorter range, or for something rarer", Err: err}
+		err = &trace.Error{Kind: trace.TooLarge, Msg: "the query took longer than the time it is allowed; ask for a shorter range, or for something rarer", Err: err}
+	} else if !errors.Is(err, trace.ErrBudget) {
+		return err
 	}
-	return err
+	if !partial {
+		return err
+	}
+	r.Incomplete = trace.ErrorOf(err).Msg
+	return nil
 }
 
 // search is one search under way.

@@ -48,17 +48,14 @@ func (e *Engine) Spans(ctx context.Context, r SpansRequest) (*SpansAnswer, error
 		return nil, err
 	}
 	s.held = trace.BudgetOf(ctx)
-	err = s.run(ctx)
-	if err != nil {
-		if !r.AllowPartial || !outOfBudget(err) {
-			return nil, asked(err)
-		}
-		s.report.Incomplete = trace.ErrorOf(asked(err)).Msg
+	ended := s.run(ctx)
+	if err := s.report.end(ended, r.AllowPartial); err != nil {
+		return nil, err
 	}
 	a := &SpansAnswer{Columns: s.plan.fields, Report: s.report}
 	if len(s.found) > r.Limit {
 		s.found = s.found[:r.Limit]
-		if err == nil { // else a page that goes on from here would not have what was not looked at
+		if ended == nil { // else a page that goes on from here would not have what was not looked at
 			a.Cursor = formatCursor(s.found[r.Limit-1].at, s.sum)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -180,12 +181,12 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 		return a.names(r, nil)
 	}
 	conds := []trace.Cond{serviceIs(service), {Field: trace.FieldAttr, Key: "peer.service", Op: trace.OpExists}}
-	var names []string
+	names := map[string]struct{}{}
 	req := query.Request{Scan: trace.Scan{Spans: [][]trace.Cond{conds}, Outline: true}, Limit: recent, NoCursor: true}
 	_, _, err = a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		for i := range t.Spans {
 			if v, ok := trace.Get(t.Spans[i].Attrs, "peer.service"); ok && t.Spans[i].Service() == service {
-				names = append(names, v.Text())
+				names[v.Text()] = struct{}{}
 			}
 		}
 		return nil
@@ -193,7 +194,7 @@ func (a *API) remoteServices(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return a.names(r, names)
+	return a.names(r, slices.Collect(maps.Keys(names)))
 }
 
 // maxKeys is how many keys are offered, those that most spans have. Zipkin's server offers those that it was configured with.
