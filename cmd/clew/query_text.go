@@ -52,7 +52,7 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 	}
 	for i := range traces {
 		t := &traces[i]
-		root := t.RootService + " " + printable(t.RootName)
+		root := printable(t.RootService + " " + t.RootName)
 		if t.RootService == "" {
 			root = "(its root has not arrived)"
 		}
@@ -66,7 +66,7 @@ func (a *querier) printTraces(traces []queryTrace, header bool) error {
 				if status == "unset" {
 					status = ""
 				}
-				what := fmt.Sprintf("  %s %s  %s", s.Service, printable(s.Name), fieldsText(s.Fields))
+				what := "  " + printable(s.Service+" "+s.Name) + "  " + fieldsText(s.Fields)
 				line("\t%s\t\t%s\t%s\t%s", short(s.DurationNs), status, s.SpanID, strings.TrimRight(what, " "))
 			}
 			if more := set.Matched - len(set.Spans); more > 0 && len(set.Spans) > 0 {
@@ -88,7 +88,10 @@ func (a *querier) printRows(ans *queryAnswer) error {
 			columns = append(columns, c)
 		}
 	}
-	line(append(append(head, columns...), "TRACE", "SPAN"))
+	for _, c := range columns {
+		head = append(head, printable(c))
+	}
+	line(append(head, "TRACE", "SPAN"))
 	for i := range ans.Spans {
 		s := &ans.Spans[i]
 		cells := []string{s.Start.String(), short(s.DurationNs), s.Status, printable(s.Service), printable(s.Name)}
@@ -152,9 +155,9 @@ func fieldTexts(fields []queryField, between string) string {
 
 func fieldText(f queryField) string {
 	if f.Type == "string" {
-		return fmt.Sprintf("%s=%q", f.Name, f.Value)
+		return fmt.Sprintf("%s=%q", printable(f.Name), f.Value)
 	}
-	return f.Name + "=" + printable(f.Value)
+	return printable(f.Name + "=" + f.Value)
 }
 
 // printSeries writes a line for each series: its labels, the least, mean, largest and last value, and the course of it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -54,5 +55,26 @@ func TestPrintSeries(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestPrintHostile prints answers whose texts, which whoever sends spans may choose, have in them what a terminal obeys.
+func TestPrintHostile(t *testing.T) {
+	const bad = `x\u001b[2J\ty\u009b`
+	fields := `[{"name": "` + bad + `", "type": "string", "value": "` + bad + `"}, {"name": "n", "type": "array", "value": "` + bad + `"}]`
+	span := `"service": "` + bad + `", "name": "` + bad + `", "spanId": "1", "start": "1", "fields": ` + fields
+	label := func(side string) string {
+		return `{"labels": [{"name": "__meta_type", "type": "string", "value": "` + side + `"}, {"name": "` + bad + `", "type": "array", "value": "` + bad + `"}], "samples": [{"time": "1", "value": 2}]}`
+	}
+	for name, answer := range map[string]string{
+		"traces":     `{"traces": [{"traceId": "1", "rootService": "` + bad + `", "rootName": "` + bad + `", "start": "1", "sets": [{"by": ` + fields + `, "matched": 1, "spans": [{` + span + `}]}]}]}`,
+		"spans":      `{"columns": ["` + bad + `", "n"], "spans": [{"traceId": "1", ` + span + `}]}`,
+		"series":     `{"series": [{"labels": ` + fields + `, "samples": [{"time": "1", "value": 2}]}]}`,
+		"comparison": `{"series": [` + label("selection") + `, ` + label("baseline_total") + `]}`,
+	} {
+		got := strings.Join(printedAnswer(t, answer), "\n")
+		if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) || !strings.Contains(got, "x") {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
