@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,16 +91,38 @@ func Fits(t *trace.Trace, span, attr int) error {
 
 var errTooLarge = trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB; ask for less at once", MaxBytes>>20)
 
+// partBytes is what a part takes beside its bytes.
+const partBytes = 48
+
 // List collects the elements of a JSON array within MaxBytes.
 type List struct {
-	parts [][]byte
-	bytes int
+	Held    *trace.Budget // of the query; nil: there is memory enough
+	parts   [][]byte
+	bytes   int
+	scratch []byte
+}
+
+// AddTrace adds what encode makes of a trace's JSON, which it appends: between so many bytes at its begin and its end. For what it takes meanwhile memory is
+// taken before.
+func (l *List) AddTrace(t *trace.Trace, encode func(b []byte) []byte, begin, end int) error {
+	n := JSONMemory(t)
+	if err := l.Held.Take(n); err != nil {
+		return err
+	}
+	defer l.Held.Give(n)
+	had := cap(l.scratch)
+	l.scratch = encode(l.scratch[:0])
+	l.Held.Owe(int64(cap(l.scratch) - had))
+	return l.Add(slices.Clone(l.scratch[begin : len(l.scratch)-end])) // which takes as much memory as it has bytes
 }
 
 // Add adds an element, or returns an error of kind TooLarge.
 func (l *List) Add(part []byte) error {
 	if l.bytes+len(part) > MaxBytes {
 		return errTooLarge
+	}
+	if err := l.Held.Take(2*int64(len(part)) + partBytes); err != nil { // JSON copies it
+		return err
 	}
 	l.bytes += len(part)
 	l.parts = append(l.parts, part)

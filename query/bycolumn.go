@@ -216,7 +216,7 @@ func (b *byColumn) tell() error {
 	}
 	b.counting.Lock()
 	defer b.counting.Unlock()
-	so := metrics{SeriesRequest: m.SeriesRequest, grid: m.grid, leaves: map[*traceql.Metrics]*leaf{}}
+	so := metrics{SeriesRequest: m.SeriesRequest, held: m.held, grid: m.grid, leaves: map[*traceql.Metrics]*leaf{}}
 	for i, l := range b.leaves {
 		var of []*series.Aggregator
 		for _, w := range b.workers {
@@ -229,7 +229,7 @@ func (b *byColumn) tell() error {
 		so.leaves[l.node] = &leaf{agg: sum}
 	}
 	so.report.Spans = b.spans.Load() // the store fills in the rest at the end
-	return m.Partial(so.answer())
+	return so.part()
 }
 
 func (b *byColumn) table(worker int, t *trace.Table) error {

@@ -50,10 +50,11 @@ func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(wor
 		if p.pipeline == nil {
 			return found(worker, c, nil)
 		}
-		if sets := p.eval(c); len(sets) > 0 {
-			return found(worker, c, sets)
+		sets, err := p.eval(c)
+		if err != nil || len(sets) == 0 {
+			return err
 		}
-		return nil
+		return found(worker, c, sets)
 	}
 	if p.byID {
 		return e.eachByID(ctx, p, take)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/clewtrace/clew/query/eval"
 	"github.com/clewtrace/clew/query/traceql"
-	"github.com/clewtrace/clew/trace"
 )
 
 // What a query holds of its context's budget, beside the traces that the store reads for it.
@@ -70,8 +69,8 @@ const eachMemory = 512
 // sampleMemory is what a sample takes from when it is counted until it is sent.
 const sampleMemory = 160
 
-// hold takes memory for the answer that is made of what was counted.
-func (m *metrics) hold(held *trace.Budget) error {
+// answerMemory returns what the answer takes that is made of what was counted.
+func (m *metrics) answerMemory() int64 {
 	n := 0
 	for _, l := range m.leaves {
 		if l.comp != nil {
@@ -80,5 +79,5 @@ func (m *metrics) hold(held *trace.Budget) error {
 			n += l.agg.Samples()
 		}
 	}
-	return held.Take(int64(n) * sampleMemory)
+	return int64(n) * sampleMemory
 }

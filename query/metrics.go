@@ -62,7 +62,7 @@ func (e *Engine) Series(ctx context.Context, r SeriesRequest) (*SeriesAnswer, er
 	if err := m.report.end(m.run(ctx), r.AllowPartial); err != nil {
 		return nil, err
 	}
-	if err := m.hold(m.held); err != nil {
+	if err := m.held.Take(m.answerMemory()); err != nil {
 		return nil, err
 	}
 	a := m.answer()
@@ -220,7 +220,7 @@ func (m *metrics) byTrace(ctx context.Context) error {
 		c.Reset(nil) // the store gives back what the trace holds
 		m.held.Give(n)
 		if m.Partial != nil && !m.Query.Explain && time.Since(told) >= time.Second {
-			if err := m.Partial(m.answer()); err != nil {
+			if err := m.part(); err != nil {
 				return err
 			}
 			told = time.Now()
@@ -229,16 +229,27 @@ func (m *metrics) byTrace(ctx context.Context) error {
 	return nil
 }
 
+// part tells what there is so far.
+func (m *metrics) part() error {
+	n := m.answerMemory()
+	if err := m.held.Take(n); err != nil {
+		return err
+	}
+	defer m.held.Give(n)
+	return m.Partial(m.answer())
+}
+
 // add counts the spans that a leaf's pipeline leaves of a trace.
 func (m *metrics) add(l *leaf, c *eval.Context) error {
-	for _, set := range l.plan.pipeline.Eval(c) {
+	sets := l.plan.pipeline.Eval(c)
+	for _, set := range sets {
 		for _, i := range set.Spans {
 			if err := l.add(c.At(int(i)), m.weight); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return c.Err()
 }
 
 // add counts a span, once for each number that the function's field has on it, and in each of the groups that it belongs to.

@@ -64,16 +64,19 @@ func (p *plan) wants(fields ...traceql.Field) {
 }
 
 // eval returns the sets that are found in a trace: none if all of their spans start outside of the range.
-func (p *plan) eval(c *eval.Context) []eval.Set {
+func (p *plan) eval(c *eval.Context) ([]eval.Set, error) {
 	sets := p.pipeline.Eval(c)
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
 	for _, set := range sets {
 		for _, i := range set.Spans {
 			if p.scan.Range.Contains(c.Trace.Spans[i].Start) {
-				return sets
+				return sets, nil
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // planMetrics joins the plans of all functions of a query: the traces that one of them wants are read once.

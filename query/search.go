@@ -224,9 +224,9 @@ func (s *search) look(c *eval.Context, t *trace.Trace) (done bool, err error) {
 	defer s.held.Give(n)
 	c.Reset(t)
 	defer c.Reset(nil) // the store gives back what the trace holds
-	sets := s.plan.eval(c)
-	if len(sets) == 0 {
-		return false, nil
+	sets, err := s.plan.eval(c)
+	if err != nil || len(sets) == 0 {
+		return false, err
 	}
 	return s.take(c, sets)
 }

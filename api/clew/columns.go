@@ -34,6 +34,10 @@ func (a *API) arrange(ctx context.Context, id trace.ID) (*arranged, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The times, and the columns twice while they are put together; the tree is in what the store takes for a span.
+	if err := trace.BudgetOf(ctx).Take(int64(len(t.Spans)) * (timesBytes + 2*rowBytes)); err != nil {
+		return nil, err
+	}
 	x := &arranged{tenant: trace.TenantOf(ctx), trace: t, tree: trace.Arrange(t.Spans), deletions: deletions}
 	x.times = insight.Measure(t.Spans, x.tree)
 	x.bytes = t.Memory() + int64(len(x.tree.Rows))*rowMemory
@@ -43,6 +47,9 @@ func (a *API) arrange(ctx context.Context, id trace.ID) (*arranged, error) {
 
 // rowMemory is what a row of the tree and its times take, about.
 const rowMemory = 128
+
+// timesBytes is what the times take of it.
+const timesBytes = 40
 
 const columnsType = "application/vnd.clew.columns"
 
@@ -85,13 +92,15 @@ type columnsHeader struct {
 	Columns    []columnInfo `json:"columns"`
 }
 
+// rowBytes is what a row takes in all columns.
+const rowBytes = 3*8 + 8 + 4*4 + 2 + 2
+
 // encode writes the wire form that docs/http-api.md describes.
 func (x *arranged) encode() []byte {
 	header := columnsHeader{
 		TraceID: x.trace.ID.String(), Version: x.version(), Start: decimal(x.times.First), DurationNs: x.times.Last - x.times.First,
 		Rows: len(x.tree.Rows), Spans: len(x.trace.Spans), Gaps: x.tree.Gaps,
 	}
-	const rowBytes = 3*8 + 8 + 4*4 + 2 + 2
 	data := make([]byte, 0, len(x.tree.Rows)*rowBytes+11*8)
 	column := func(name, typ string, add func(b []byte, row int) []byte) {
 		for len(data)%8 != 0 {

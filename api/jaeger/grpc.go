@@ -218,7 +218,7 @@ func (a *API) grpcTrace(ctx context.Context, message []byte, send func([]byte) e
 	if err != nil {
 		return notFound(err)
 	}
-	return (&chunks{raw: r.raw, send: send}).trace(t)
+	return (&chunks{raw: r.raw, send: send, held: trace.BudgetOf(ctx)}).trace(t)
 }
 
 // grpcSearch answers with the chunks of each trace as it is found.
@@ -231,7 +231,7 @@ func (a *API) grpcSearch(ctx context.Context, message []byte, send func([]byte) 
 	if err != nil {
 		return err
 	}
-	out := &chunks{raw: q.raw, send: send}
+	out := &chunks{raw: q.raw, send: send, held: trace.BudgetOf(ctx)}
 	_, _, err = a.engine.Each(ctx, req, out.trace)
 	return err
 }
@@ -254,13 +254,18 @@ func parseFind(message []byte, v3 bool) (q *question, err error) {
 type chunks struct {
 	raw     bool
 	send    func([]byte) error
+	held    *trace.Budget
 	encoder wire.SpanEncoder
 	buffer  []byte
 }
 
 func (c *chunks) trace(t *trace.Trace) error {
 	c.encoder = wire.SpanEncoder{} // what it keeps is of one trace, mostly
-	if !c.raw {
+	if n := api.Copies(t); !c.raw {
+		if err := c.held.Take(n); err != nil {
+			return err
+		}
+		defer c.held.Give(n)
 		t = wire.Mend(t)
 	}
 	for i := range t.Spans {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/trace"
 	wire "github.com/clewtrace/clew/wire/jaeger"
 )
@@ -20,7 +21,7 @@ func (a *API) grpcTraceV3(ctx context.Context, message []byte, send func([]byte)
 	if err != nil {
 		return notFound(err)
 	}
-	return sendOTLP(t, r.raw, send)
+	return sendOTLP(ctx, t, r.raw, send)
 }
 
 // grpcSearchV3 answers with the messages of each trace as it is found.
@@ -33,7 +34,7 @@ func (a *API) grpcSearchV3(ctx context.Context, message []byte, send func([]byte
 	if err != nil {
 		return err
 	}
-	_, _, err = a.engine.Each(ctx, req, func(t *trace.Trace) error { return sendOTLP(t, q.raw, send) })
+	_, _, err = a.engine.Each(ctx, req, func(t *trace.Trace) error { return sendOTLP(ctx, t, q.raw, send) })
 	return err
 }
 
@@ -41,7 +42,12 @@ func (a *API) grpcSearchV3(ctx context.Context, message []byte, send func([]byte
 const otlpSpans = 256
 
 // sendOTLP sends a trace in one or several messages.
-func sendOTLP(t *trace.Trace, raw bool, send func([]byte) error) error {
+func sendOTLP(ctx context.Context, t *trace.Trace, raw bool, send func([]byte) error) error {
+	held, n := trace.BudgetOf(ctx), api.Copies(t)
+	if err := held.Take(n); err != nil {
+		return err
+	}
+	defer held.Give(n)
 	for spans := range slices.Chunk(forOTLP(t, raw), otlpSpans) {
 		if err := sendSpans(spans, send); err != nil {
 			return err

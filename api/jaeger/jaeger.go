@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +69,48 @@ func unknown(r *http.Request) (api.Answer, error) {
 	return api.Answer{}, trace.Errorf(trace.NotFound, "there is no call %s %.100s", r.Method, r.URL.Path)
 }
 
+// indent returns JSON indented, within the budget of a query.
+func indent(ctx context.Context, raw []byte) ([]byte, error) {
+	n := indentedLength(raw)
+	if n > api.MaxBytes {
+		return nil, trace.Errorf(trace.TooLarge, "the answer is larger than %d MiB when it is indented; ask for less at once, or without prettyPrint", api.MaxBytes>>20)
+	}
+	if err := trace.BudgetOf(ctx).Take(int64(n)); err != nil {
+		return nil, err
+	}
+	out := bytes.NewBuffer(make([]byte, 0, n))
+	err := json.Indent(out, raw, "", indentation)
+	return out.Bytes(), err
+}
+
+const indentation = "    "
+
+// indentedLength returns how long JSON is at most when it is indented.
+func indentedLength(raw []byte) int {
+	n, depth, text := len(raw), 0, false
+	line := func() { n += 1 + depth*len(indentation) }
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			depth++
+			line()
+		case c == '}' || c == ']':
+			depth--
+			line()
+		case c == ',':
+			line()
+		case c == ':':
+			n++
+		}
+	}
+	return n
+}
+
 // indented answers as h does, indented if the request asks for it with prettyPrint.
 func indented(h api.Handler) api.Handler {
 	return func(r *http.Request) (api.Answer, error) {
@@ -79,9 +119,9 @@ func indented(h api.Handler) api.Handler {
 			if a.Raw == nil {
 				a.Raw, err = json.Marshal(a.Value)
 			}
-			var out bytes.Buffer
-			err = errors.Join(err, json.Indent(&out, a.Raw, "", "    "))
-			a.Raw = out.Bytes()
+			if err == nil {
+				a.Raw, err = indent(r.Context(), a.Raw)
+			}
 		}
 		return a, err
 	}
@@ -177,7 +217,7 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, notFound(err)
 	}
-	out := &traces{encoder: wire.Encoder{Raw: raw}}
+	out := newTraces(r.Context(), raw)
 	if err := out.add(t); err != nil {
 		return api.Answer{}, err
 	}
@@ -225,15 +265,17 @@ const (
 type traces struct {
 	api.List
 	encoder wire.Encoder
-	scratch []byte
+}
+
+func newTraces(ctx context.Context, raw bool) *traces {
+	return &traces{List: api.List{Held: trace.BudgetOf(ctx)}, encoder: wire.Encoder{Raw: raw}}
 }
 
 func (l *traces) add(t *trace.Trace) error {
 	if err := api.Fits(t, spanBytes, attrBytes); err != nil {
 		return err
 	}
-	l.scratch = l.encoder.Append(l.scratch[:0], t)
-	return l.Add(slices.Clone(l.scratch)) // which takes as much memory as it has bytes
+	return l.AddTrace(t, func(b []byte) []byte { return l.encoder.Append(b, t) }, 0, 0)
 }
 
 // framed returns traces in the frame of all answers.
@@ -261,7 +303,7 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &traces{encoder: wire.Encoder{Raw: raw}}
+	out := newTraces(r.Context(), raw)
 	_, rep, err := a.engine.Each(r.Context(), req, out.add)
 	if err != nil {
 		return api.Answer{}, err
@@ -270,7 +312,7 @@ func (a *API) search(r *http.Request) (api.Answer, error) {
 }
 
 func (a *API) byIDs(r *http.Request, ids []string, raw bool) (api.Answer, error) {
-	out := &traces{encoder: wire.Encoder{Raw: raw}}
+	out := newTraces(r.Context(), raw)
 	var errs []errorBody
 	asked := map[trace.ID]bool{}
 	for _, s := range ids {

@@ -158,7 +158,7 @@ func (a *API) metrics(r *http.Request, m measure) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	raw, err := family(&q, m, all)
+	raw, err := family(r.Context(), &q, m, all)
 	if err != nil {
 		return api.Answer{}, err
 	}

@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clewtrace/clew/api"
+	"github.com/clewtrace/clew/trace"
 )
 
 // series is the spans of one service, or operation, counted by points. A span counts for many neighbouring points, so that what is kept
@@ -143,8 +145,8 @@ func quantileOf(counts []uint64, rank float64) float64 {
 //	 "metricPoints":[{"gaugeValue":{"doubleValue":1.5},"timestamp":"2026-01-02T03:04:05Z"}]}]}
 //
 // The value of a point that has none is "NaN".
-func family(q *metricsQuery, m measure, all []*series) ([]byte, error) {
-	var list api.List
+func family(ctx context.Context, q *metricsQuery, m measure, all []*series) ([]byte, error) {
+	list := api.List{Held: trace.BudgetOf(ctx)}
 	stamps := timestamps(q)
 	for _, s := range all {
 		b := append([]byte(`{"labels":[`), label("service_name", s.key[0])...)

@@ -113,7 +113,7 @@ func (a *API) traceV3(r *http.Request) (api.Answer, error) {
 			return api.Answer{}, err
 		}
 	}
-	out := &tracesData{}
+	out := &tracesData{List: api.List{Held: trace.BudgetOf(r.Context())}}
 	if out.raw, err = p.boolean("raw_traces"); err != nil {
 		return api.Answer{}, err
 	}
@@ -139,7 +139,7 @@ func (a *API) searchV3(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &tracesData{raw: q.raw}
+	out := &tracesData{List: api.List{Held: trace.BudgetOf(r.Context())}, raw: q.raw}
 	_, rep, err := a.engine.Each(r.Context(), req, out.add)
 	if err != nil {
 		return api.Answer{}, err
@@ -153,9 +153,8 @@ func (a *API) searchV3(r *http.Request) (api.Answer, error) {
 // tracesData collects traces for an answer, {"result": {"resourceSpans": […]}}.
 type tracesData struct {
 	api.List
-	raw     bool
-	traces  int
-	scratch []byte
+	raw    bool
+	traces int
 }
 
 // A span and an attribute take so many bytes in OTLP/JSON at least.
@@ -169,9 +168,8 @@ func (l *tracesData) add(t *trace.Trace) error {
 		return err
 	}
 	const before, after = `{"resourceSpans":[`, `]}`
-	l.scratch = otlp.AppendJSON(l.scratch[:0], checkable(forOTLP(t, l.raw)))
 	l.traces++
-	return l.Add(slices.Clone(l.scratch[len(before) : len(l.scratch)-len(after)]))
+	return l.AddTrace(t, func(b []byte) []byte { return otlp.AppendJSON(b, checkable(forOTLP(t, l.raw))) }, len(before), len(after))
 }
 
 func (l *tracesData) answer() api.Answer {
@@ -210,7 +208,7 @@ func (a *API) summariesV3(r *http.Request) (api.Answer, error) {
 		return api.Answer{}, err
 	}
 	req.Scan.Outline = true
-	var out api.List
+	out := api.List{Held: trace.BudgetOf(r.Context())}
 	_, rep, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		b, err := json.Marshal(summarize(t))
 		if err != nil {

@@ -121,18 +121,17 @@ type asking struct {
 	query.SeriesRequest
 	most    int  // series; 0: all
 	instant bool // a number of each, and not a number for each step
-	share   *share
 }
 
-func (a *API) asking(ctx context.Context, q wire.MetricsRequest, instant bool) (*asking, error) {
+func ask(q wire.MetricsRequest, instant bool) (*asking, error) {
 	s, err := seriesRequest(q, instant)
-	return &asking{s, int(q.MaxSeries), instant, a.answers.share(ctx, "fewer series, longer steps (step) or a shorter time")}, err
+	return &asking{s, int(q.MaxSeries), instant}, err
 }
 
 // series answers with series over time or, instant, with a number of each.
 func (a *API) series(instant bool) func(ctx context.Context, q wire.MetricsRequest) (message, error) {
 	return func(ctx context.Context, q wire.MetricsRequest) (message, error) {
-		s, err := a.asking(ctx, q, instant)
+		s, err := ask(q, instant)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +139,7 @@ func (a *API) series(instant bool) func(ctx context.Context, q wire.MetricsReque
 		if err != nil {
 			return nil, err
 		}
-		return s.message(answer, 1)
+		return s.message(answer, 1), nil
 	}
 }
 
@@ -151,16 +150,12 @@ func (a *API) seriesStream(instant bool) api.Call {
 		if err := q.Decode(b); err != nil {
 			return err
 		}
-		s, err := a.asking(ctx, q, instant)
+		s, err := ask(q, instant)
 		if err != nil {
 			return err
 		}
 		tell := func(answer *query.SeriesAnswer, done int) error {
-			m, err := s.message(answer, done)
-			if err != nil {
-				return err
-			}
-			return send(m.AppendProto(nil))
+			return send(s.message(answer, done).AppendProto(nil))
 		}
 		s.Partial = func(part *query.SeriesAnswer) error { return tell(part, 0) }
 		answer, err := a.engine.Series(ctx, s.SeriesRequest)
@@ -171,29 +166,18 @@ func (a *API) seriesStream(instant bool) api.Call {
 	}
 }
 
-func (s *asking) message(from *query.SeriesAnswer, done int) (message, error) {
+func (s *asking) message(from *query.SeriesAnswer, done int) message {
 	m := metricsOf(from.Report, done)
-	list, err := s.list(from, &m.Incomplete)
-	if err != nil {
-		return nil, err
-	}
+	list := s.list(from, &m.Incomplete)
 	if s.instant {
-		return &wire.Instant{Series: list, Metrics: m}, nil
+		return &wire.Instant{Series: list, Metrics: m}
 	}
-	return &wire.Range{Series: list, Metrics: m}, nil
+	return &wire.Range{Series: list, Metrics: m}
 }
 
-// A series, a sample and a label take so many bytes in JSON, about.
-const (
-	seriesBytes = 40
-	sampleBytes = 40
-	labelBytes  = 60
-)
-
 // list returns an answer's series that have samples. It says why if they are not all.
-func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series, err error) {
+func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series) {
 	name := nameOf(s.Query.Metrics)
-	s.share.clear()
 	for i := range from.Series {
 		x := &from.Series[i]
 		if len(x.Samples) == 0 {
@@ -201,7 +185,7 @@ func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series,
 		}
 		if s.most > 0 && len(out) == s.most {
 			*why = "there are more than " + strconv.Itoa(s.most) + " series"
-			return out, nil
+			return out
 		}
 		w := wire.Series{Labels: labelsOf(x.Labels)}
 		for _, sample := range x.Samples {
@@ -214,13 +198,9 @@ func (s *asking) list(from *query.SeriesAnswer, why *string) (out []wire.Series,
 		if len(w.Labels) == 0 && name != "" {
 			w.Labels = append(w.Labels, trace.Attr{Key: "__name__", Value: trace.String(name)})
 		}
-		bytes := seriesBytes + labelBytes*len(w.Labels) + sampleBytes*len(w.Samples) + (seriesBytes+labelBytes*(len(w.Labels)+2))*len(w.Exemplars)
-		if err := s.share.take(bytes); err != nil {
-			return nil, err
-		}
 		out = append(out, w)
 	}
-	return out, nil
+	return out
 }
 
 func labelsOf(from []eval.Label) []trace.Attr {

@@ -103,7 +103,6 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 		return nil, err
 	}
 	out := &wire.Search{}
-	share := a.answers.share(ctx, "fewer traces (limit), or fewer spans of each (spss)")
 	s.Partial = func(f *query.FoundTrace) error {
 		t := found(f)
 		out.Traces = append(out.Traces, t)
@@ -112,7 +111,7 @@ func (a *API) find(ctx context.Context, q wire.SearchRequest, tell func(wire.Tra
 				return err
 			}
 		}
-		return share.take(t.Size())
+		return nil
 	}
 	answer, err := a.engine.Search(ctx, s)
 	if err != nil {

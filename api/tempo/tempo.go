@@ -19,21 +19,19 @@ const version = "3.0.0"
 
 // API answers Tempo's calls.
 type API struct {
-	engine  *query.Engine
-	build   string // Clew's own version
-	inner   inner
-	answers budget // of searches, and of series
+	engine *query.Engine
+	build  string // Clew's own version
+	inner  inner
 }
 
-// Process is what the API tells of the process, and may take of it.
+// Process is what the API tells of the process.
 type Process struct {
 	Version string // Clew's own
-	Bytes   int64  // of all answers to searches and for series together, about
 }
 
 // Register adds the API's calls to a mux that answers nothing else.
 func Register(mux *http.ServeMux, gate *api.Gate, engine *query.Engine, p Process) {
-	a := &API{engine: engine, build: p.Version, inner: inner{byTenant: map[string]innerNames{}}, answers: budget{most: p.Bytes}}
+	a := &API{engine: engine, build: p.Version, inner: inner{byTenant: map[string]innerNames{}}}
 	for pattern, text := range map[string]string{"GET /ready": "ready\n", "GET /api/echo": "echo", "GET /status/services": "clew Running\n"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", plain)

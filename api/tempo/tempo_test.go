@@ -47,7 +47,7 @@ func server(t testing.TB, batches ...[]trace.Span) string {
 		}
 	}
 	mux := http.NewServeMux()
-	Register(mux, api.NewGate(4, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), query.New(store), Process{"0.1.0", 64 << 20})
+	Register(mux, api.NewGate(4, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), query.New(store), Process{"0.1.0"})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

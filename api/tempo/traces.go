@@ -39,6 +39,9 @@ func (a *API) trace(r *http.Request) (*trace.Trace, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := trace.BudgetOf(r.Context()).Take(api.JSONMemory(t)); err != nil { // protobuf is smaller
+		return nil, err
+	}
 	t.Spans = grouped(t.Spans)
 	if wantsProto(r) {
 		t.Spans = trace.ValidTexts(t.Spans)

@@ -255,7 +255,44 @@ func (a *API) trace(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
+	if err := trace.BudgetOf(r.Context()).Take(memory(t)); err != nil {
+		return api.Answer{}, err
+	}
 	return api.Answer{Raw: wire.EncodeTrace(t)}, nil
+}
+
+// add adds a trace to an answer, and takes memory for it before.
+func add(out *api.List, t *trace.Trace) error {
+	n := memory(t)
+	if err := out.Held.Take(n); err != nil {
+		return err
+	}
+	defer out.Held.Give(n)
+	return out.Add(wire.EncodeTrace(t))
+}
+
+// memory returns how much a trace takes in Zipkin's form and as its JSON, about, in which each span has the tags of its resource.
+func memory(t *trace.Trace) int64 {
+	const tagBytes, spanBytes = 100, 700
+	tags := func(attrs []trace.Attr) (n int64) {
+		for i := range attrs {
+			n += tagBytes + int64(len(attrs[i].Key))
+		}
+		return n
+	}
+	n, of := api.JSONMemory(t), int64(0)
+	var last *trace.Resource
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.Resource != last {
+			last, of = s.Resource, 0
+			if s.Resource != nil {
+				of = tags(s.Resource.Attrs) + api.JSONMemory(&trace.Trace{Spans: []trace.Span{{Resource: s.Resource}}})
+			}
+		}
+		n += spanBytes + of + tags(s.Attrs)
+	}
+	return n
 }
 
 // parseID reads a trace ID. Errors are in the words of Zipkin's server, but upper case, too, is taken.
@@ -287,7 +324,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out := &api.List{}
+	out := &api.List{Held: trace.BudgetOf(r.Context())}
 	for _, id := range parsed {
 		t, err := a.engine.Trace(r.Context(), id, trace.Range{})
 		if trace.KindOf(err) == trace.NotFound {
@@ -296,7 +333,7 @@ func (a *API) traceMany(r *http.Request) (api.Answer, error) {
 		if err != nil {
 			return api.Answer{}, err
 		}
-		if err := out.Add(wire.EncodeTrace(t)); err != nil {
+		if err := add(out, t); err != nil {
 			return api.Answer{}, err
 		}
 	}
@@ -333,10 +370,10 @@ func (a *API) traces(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	out, n := &api.List{}, 0
+	out, n := &api.List{Held: trace.BudgetOf(r.Context())}, 0
 	_, rep, err := a.engine.Each(r.Context(), req, func(t *trace.Trace) error {
 		n++
-		return out.Add(wire.EncodeTrace(t))
+		return add(out, t)
 	})
 	if err != nil {
 		return api.Answer{}, err
@@ -351,6 +388,9 @@ func (a *API) traces(r *http.Request) (api.Answer, error) {
 func serviceIs(name string) trace.Cond {
 	return trace.Cond{Field: trace.FieldService, Op: trace.OpEqual, Value: trace.String(name)}
 }
+
+// linkMemory is what a link takes until it is sent, about.
+const linkMemory = 512
 
 // dependencies counts the calls between services. Zipkin has them counted beforehand; here all traces of the time are read, and a
 // header says so when that took too long.
@@ -368,7 +408,12 @@ func (a *API) dependencies(r *http.Request) (api.Answer, error) {
 		counted[i] = links{}
 	}
 	sc := trace.Scan{Range: rangeOf(endTS.value, lookback.value), Outline: true, Keys: sideKeys}
-	why, err := a.engine.All(r.Context(), sc, len(counted), func(worker int, t *trace.Trace) { counted[worker].addTrace(t) })
+	held := trace.BudgetOf(r.Context())
+	why, err := a.engine.All(r.Context(), sc, len(counted), func(worker int, t *trace.Trace) {
+		n := len(counted[worker])
+		counted[worker].addTrace(t)
+		held.Owe(int64(len(counted[worker])-n) * linkMemory)
+	})
 	if err != nil {
 		return api.Answer{}, err
 	}

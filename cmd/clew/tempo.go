@@ -16,7 +16,7 @@ import (
 // serveTempo serves Tempo's query API, whose streams Grafana opens at the same address by gRPC.
 func (c *config) serveTempo(work *errgroup.Group, gate *api.Gate, engine *query.Engine, l net.Listener) *http.Server {
 	mux := http.NewServeMux()
-	tempo.Register(mux, gate, engine, tempo.Process{Version: versionText(), Bytes: c.keepBytes()})
+	tempo.Register(mux, gate, engine, tempo.Process{Version: versionText()})
 	s := newQueryServer(mux, c.timeout, c.logger())
 	receive.SpeakHTTP2(s)
 	serveHTTP(work, s, l)

@@ -36,7 +36,7 @@ func Compile(e traceql.Expr) (*Condition, bool) {
 	var fields []traceql.Field
 	eval.EachField(e, func(f traceql.Field) { fields = append(fields, f) })
 	q, ok := ask(fields)
-	return &Condition{op: atomOp, atom: eval.Compile(e), ask: q}, ok
+	return &Condition{op: atomOp, atom: eval.Compile(e), ask: q}, ok && !eval.Multiplies(e)
 }
 
 // atomOp marks what is no operator.

@@ -15,6 +15,8 @@ type Context struct {
 	rows     []int32 // by span: its row of the tree
 	children []int32 // by row: how many spans have it as their parent
 
+	err error // of what was too much to be evaluated
+
 	measured    bool
 	root        *trace.Span
 	first, last uint64
@@ -27,6 +29,9 @@ func NewContext(t *trace.Trace) *Context { return &Context{Trace: t} }
 func (c *Context) Reset(t *trace.Trace) {
 	*c = Context{Trace: t, rows: c.rows[:0], children: c.children[:0]}
 }
+
+// Err returns why what was evaluated on the trace since Reset has no result, an error of kind TooLarge; nil mostly.
+func (c *Context) Err() error { return c.err }
 
 // At returns span i of the trace, to be looked at.
 func (c *Context) At(i int) At { return At{Span: &c.Trace.Spans[i], Trace: c, Index: int32(i)} }

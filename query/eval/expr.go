@@ -241,6 +241,29 @@ func negate(x operand) operand {
 	}}
 }
 
+// maxPairs is how many results a calculation has on a span at most, if both of its operands have several values: those of 128 events with 128.
+const maxPairs = 128 * 128
+
+func (c *Context) tooManyPairs(x, y int) {
+	c.err = trace.Errorf(trace.TooLarge, "the query calculates with each pair of %d and %d values of one span's events or links, more than %d; calculate with one of them alone, or find such spans in another way", x, y, maxPairs)
+}
+
+// Multiplies reports whether an expression calculates with two operands of several values each. It must be evaluated with the span's trace, whose
+// Err says whether they were too many.
+func Multiplies(e traceql.Expr) bool {
+	switch e := e.(type) {
+	case *traceql.Unary:
+		return Multiplies(e.X)
+	case *traceql.Binary:
+		return e.Op.Arithmetic() && operandOf(e.X).many != nil && operandOf(e.Y).many != nil || Multiplies(e.X) || Multiplies(e.Y)
+	case *traceql.In:
+		return Multiplies(e.X)
+	case *traceql.Match:
+		return Multiplies(e.X)
+	}
+	return false
+}
+
 // calculation calculates with each pair of the operands' values.
 func calculation(op traceql.Op, x, y operand) operand {
 	if x.many == nil && y.many == nil {
@@ -248,8 +271,12 @@ func calculation(op traceql.Op, x, y operand) operand {
 	}
 	return operand{many: func(a At, to []Value) []Value {
 		var left, right [8]Value
-		ys := y.all(a, right[:0])
-		for _, v := range x.all(a, left[:0]) {
+		xs, ys := x.all(a, left[:0]), y.all(a, right[:0])
+		if len(ys) > 0 && len(xs) > maxPairs/len(ys) && x.many != nil && y.many != nil {
+			a.Trace.tooManyPairs(len(xs), len(ys))
+			return to
+		}
+		for _, v := range xs {
 			for _, w := range ys {
 				to = append(to, Calculate(op, v, w))
 			}

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"math"
 	"time"
 
 	"github.com/clewtrace/clew/trace"
@@ -30,7 +31,10 @@ func NewGrid(r trace.Range, step time.Duration) (Grid, error) {
 	}
 	s := uint64(step)
 	from := (r.From - 1) / s * s
-	steps := (r.To - from + s - 1) / s
+	steps := (r.To-from-1)/s + 1
+	if last := from + (steps-1)*s; last > math.MaxUint64-s {
+		return Grid{}, trace.Errorf(trace.Invalid, "a step of %s from that time on ends after all time there is; ask for shorter steps", step)
+	}
 	if steps > maxSteps {
 		return Grid{}, trace.Errorf(trace.Invalid, "a step of %s makes %d samples of each series; at most %d: ask for longer steps", step, steps, maxSteps)
 	}

@@ -177,7 +177,7 @@ func FuzzStore(f *testing.F) {
 		defer func() { _ = blk.file.Close() }()
 		for i := range h.chains {
 			id := h.chains[i].id
-			fromHead, err := h.trace(id, nil, nil)
+			fromHead, err := h.trace(id, &reader{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

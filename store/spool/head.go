@@ -140,26 +140,35 @@ func (h *head) start(id trace.ID) uint64 {
 	return ^uint64(0)
 }
 
-// spansOf returns how many spans the head has of a trace.
-func (h *head) spansOf(id trace.ID) int64 {
+// trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
+func (h *head) trace(id trace.ID, r *reader, out []trace.Span) ([]trace.Span, error) {
 	h.mu.RLock()
-	defer h.mu.RUnlock()
+	var spans []at
 	if k, ok := h.traces[id]; ok {
-		return int64(h.chains[k].n)
+		spans = h.ats(&h.chains[k], nil)
 	}
-	return 0
+	h.mu.RUnlock()
+	if err := r.hold(spanMemory * int64(len(spans))); err != nil {
+		return nil, err
+	}
+	out = slices.Grow(out, len(spans))                     // it may be a million
+	for part := range slices.Chunk(spans, stretchChains) { // memory may have to be waited for, but not with the lock
+		n, err := len(out), error(nil)
+		if out, err = h.read(id, part, r.want, out); err == nil {
+			err = r.holdSpans(out[n:])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
-// trace appends the spans that the head has of a trace to out, which holds its own copy of everything.
-func (h *head) trace(id trace.ID, w *want, out []trace.Span) ([]trace.Span, error) {
+// read appends some spans of a trace to out.
+func (h *head) read(id trace.ID, spans []at, w *want, out []trace.Span) ([]trace.Span, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	k, ok := h.traces[id]
-	if !ok {
-		return out, nil
-	}
-	out = slices.Grow(out, int(h.chains[k].n)) // it may be a million
-	for _, a := range h.ats(&h.chains[k], nil) {
+	for _, a := range spans {
 		out = append(out, trace.Span{})
 		if err := a.span(id, w, &out[len(out)-1]); err != nil {
 			return nil, err

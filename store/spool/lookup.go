@@ -37,14 +37,7 @@ func (st *state) trace(ctx context.Context, id trace.ID, r *reader) (*trace.Trac
 		}
 	}
 	for _, h := range st.heads() {
-		if err := r.hold(spanMemory * h.spansOf(id)); err != nil {
-			return nil, err
-		}
-		n := len(spans)
-		if spans, err = h.trace(id, r.want, spans); err == nil {
-			err = r.holdSpans(spans[n:])
-		}
-		if err != nil {
+		if spans, err = h.trace(id, r, spans); err != nil {
 			return nil, err
 		}
 	}

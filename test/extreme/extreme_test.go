@@ -51,7 +51,7 @@ func each(n, batch int, make func(i int) trace.Span, fn func([]trace.Span)) {
 
 // TestMillionSpans is a trace of a million spans, each a child of one before it.
 func TestMillionSpans(t *testing.T) {
-	s := start(t, 1280, "--query.memory", "1100MiB") // of which a trace of a million spans takes most; heads are all but empty then
+	s := start(t, 1280, "--query.memory", "1150MiB", "--query.concurrency", "2") // of which a trace of a million spans takes most; heads are all but empty then
 	defer s.check()
 	n := part(1_000_000)
 	var services []*trace.Resource

@@ -26,22 +26,6 @@ type Trace struct {
 	Services              []Service
 }
 
-// Size returns about how many bytes the trace takes, in memory and in an answer.
-func (t *Trace) Size() int {
-	n := 200 + len(t.RootService) + len(t.RootName) + 60*len(t.Services)
-	for i := range t.Sets {
-		n += 100
-		for j := range t.Sets[i].Spans {
-			s := &t.Sets[i].Spans[j]
-			n += 150 + len(s.Name)
-			for k := range s.Attrs {
-				n += 60 + len(s.Attrs[k].Key) + len(s.Attrs[k].Value.Str())
-			}
-		}
-	}
-	return n
-}
-
 // SpanSet is spans of a trace that match.
 type SpanSet struct {
 	Spans   []Span // some of them
