@@ -34,7 +34,7 @@ type AttrQuery struct {
 
 // AttrStats is what a store knows of attributes. Counts are of spans as they arrived: those sent twice may count twice.
 type AttrStats struct {
-	Keys       []KeyStat // by key, then scope
+	Keys       []KeyStat // those that most spans have first, then by key and scope
 	Others     uint64    // how often there was an attribute whose key found no room in the statistics
 	Incomplete string    // why something was left out; empty: nothing was
 }

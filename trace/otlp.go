@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // Pack makes batch the batch of spans, encoded as OTLP and indexed under limits: the way in for formats that are
@@ -23,6 +25,23 @@ func AppendTraces(b []byte, spans []Span) []byte {
 		i = j
 	}
 	return b
+}
+
+// GroupSpans puts the spans of a resource together, and among them those of a scope, each in the order in which they come: AppendTraces then writes
+// resource and scope once.
+func GroupSpans(spans []Span) {
+	resources, scopes := map[*Resource]int{}, map[*Scope]int{}
+	for i := range spans {
+		if _, ok := resources[spans[i].Resource]; !ok {
+			resources[spans[i].Resource] = len(resources)
+		}
+		if _, ok := scopes[spans[i].Scope]; !ok {
+			scopes[spans[i].Scope] = len(scopes)
+		}
+	}
+	slices.SortStableFunc(spans, func(a, b Span) int {
+		return cmp.Or(resources[a.Resource]-resources[b.Resource], scopes[a.Scope]-scopes[b.Scope])
+	})
 }
 
 func appendResourceSpans(b []byte, spans []Span) []byte {

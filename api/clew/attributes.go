@@ -1,9 +1,7 @@
 package clew
 
 import (
-	"cmp"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/clewtrace/clew/api"
@@ -51,7 +49,6 @@ func (a *API) attributes(r *http.Request, v *openapi.Values) (api.Answer, error)
 	prefix := strings.ToLower(v.Text("prefix"))
 	starts := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), prefix) }
 	out := attributesAnswer{Attributes: []keyStat{}, Others: stats.Others, Reason: stats.Incomplete}
-	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
 	for i := range stats.Keys {
 		k := &stats.Keys[i]
 		searched := k.Scope == trace.ScopeSpan || k.Scope == trace.ScopeResource

@@ -1,7 +1,6 @@
 package jaeger
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -63,18 +62,7 @@ func forOTLP(t *trace.Trace, raw bool) []trace.Span {
 	if !raw {
 		spans = wire.Mend(t).Spans
 	}
-	resources, scopes := map[*trace.Resource]int{}, map[*trace.Scope]int{}
-	for i := range spans {
-		if _, ok := resources[spans[i].Resource]; !ok {
-			resources[spans[i].Resource] = len(resources)
-		}
-		if _, ok := scopes[spans[i].Scope]; !ok {
-			scopes[spans[i].Scope] = len(scopes)
-		}
-	}
-	slices.SortStableFunc(spans, func(a, b trace.Span) int {
-		return cmp.Or(resources[a.Resource]-resources[b.Resource], scopes[a.Scope]-scopes[b.Scope])
-	})
+	trace.GroupSpans(spans)
 	return spans
 }
 

@@ -1,7 +1,6 @@
 package tempo
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -72,7 +71,6 @@ func (a *API) names(ctx context.Context, q wire.TagsRequest) (out []wire.Scope, 
 	if err != nil {
 		return nil, "", err
 	}
-	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
 	var inner innerNames
 	if wanted(scopeEvent) || wanted(scopeLink) {
 		if inner, err = a.inner.of(ctx, a.engine); err != nil {

@@ -1,9 +1,7 @@
 package tempo
 
 import (
-	"cmp"
 	"net/http"
-	"slices"
 
 	"github.com/clewtrace/clew/api"
 	"github.com/clewtrace/clew/trace"
@@ -42,33 +40,12 @@ func (a *API) trace(r *http.Request) (*trace.Trace, error) {
 	if err := trace.BudgetOf(r.Context()).Take(api.JSONMemory(t)); err != nil { // protobuf is smaller
 		return nil, err
 	}
-	t.Spans = grouped(t.Spans)
+	trace.GroupSpans(t.Spans)
 	if wantsProto(r) {
 		t.Spans = trace.ValidTexts(t.Spans)
 		return t, nil
 	}
 	return t, api.Fits(t, spanBytes, attrBytes)
-}
-
-// grouped puts the spans of a resource together, and in it those of a scope: each is then written once.
-func grouped(spans []trace.Span) []trace.Span {
-	type place struct {
-		resource *trace.Resource
-		scope    *trace.Scope
-	}
-	first := map[any]int{}
-	for i := range spans {
-		s := &spans[i]
-		for _, key := range []any{s.Resource, place{s.Resource, s.Scope}} {
-			if _, ok := first[key]; !ok {
-				first[key] = i
-			}
-		}
-	}
-	slices.SortStableFunc(spans, func(a, b trace.Span) int {
-		return cmp.Or(cmp.Compare(first[a.Resource], first[b.Resource]), cmp.Compare(first[place{a.Resource, a.Scope}], first[place{b.Resource, b.Scope}]))
-	})
-	return spans
 }
 
 // traceV1 answers with a bare trace. In JSON its field is called as it was in Tempo 1, and still is in this call.

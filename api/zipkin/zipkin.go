@@ -205,7 +205,6 @@ func (a *API) autocompleteKeys(r *http.Request) (api.Answer, error) {
 	if err != nil {
 		return api.Answer{}, err
 	}
-	slices.SortStableFunc(stats.Keys, func(a, b trace.KeyStat) int { return cmp.Compare(b.Spans, a.Spans) })
 	var keys []string
 	for i := range stats.Keys {
 		k := &stats.Keys[i]

@@ -1,6 +1,7 @@
 package census
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"unicode/utf8"
@@ -28,7 +29,9 @@ func (c *Census) Answer() *trace.AttrStats {
 		}
 		out.Keys = append(out.Keys, s)
 	}
-	slices.SortFunc(out.Keys, func(a, b trace.KeyStat) int { return compareIDs(ID{a.Scope, a.Key}, ID{b.Scope, b.Key}) })
+	slices.SortFunc(out.Keys, func(a, b trace.KeyStat) int {
+		return cmp.Or(cmp.Compare(b.Spans, a.Spans), compareIDs(ID{a.Scope, a.Key}, ID{b.Scope, b.Key}))
+	})
 	return out
 }
 

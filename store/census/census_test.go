@@ -57,12 +57,12 @@ func TestAddUp(t *testing.T) {
 		want []trace.KeyStat
 	}{
 		{trace.AttrQuery{}, []trace.KeyStat{
-			{Scope: trace.ScopeResource, Key: "host", Types: []trace.ValueType{trace.TypeDouble, trace.TypeArray}, Spans: 30, Distinct: 2, All: true},
 			{Scope: trace.ScopeSpan, Key: "http.route", Types: []trace.ValueType{str, num}, Spans: 42, Distinct: 5, All: true},
+			{Scope: trace.ScopeResource, Key: "host", Types: []trace.ValueType{trace.TypeDouble, trace.TypeArray}, Spans: 30, Distinct: 2, All: true},
 		}},
 		{trace.AttrQuery{Names: true}, []trace.KeyStat{
-			{Scope: trace.ScopeResource, Key: "host", Types: []trace.ValueType{trace.TypeDouble, trace.TypeArray}, Spans: 30, All: true},
 			{Scope: trace.ScopeSpan, Key: "http.route", Types: []trace.ValueType{str, num}, Spans: 42, All: true},
+			{Scope: trace.ScopeResource, Key: "host", Types: []trace.ValueType{trace.TypeDouble, trace.TypeArray}, Spans: 30, All: true},
 		}},
 		{trace.AttrQuery{Service: "shop"}, []trace.KeyStat{{Scope: trace.ScopeSpan, Key: "http.route", Types: []trace.ValueType{num}, Spans: 12, Distinct: 1, All: true}}},
 		{trace.AttrQuery{Scope: trace.ScopeSpan, Key: "http.route"}, []trace.KeyStat{{
