@@ -45,6 +45,7 @@ func (e *Engine) whole(ctx context.Context, p *plan, rep *Report, found func(wor
 		}
 		defer held.Give(n)
 		c := &contexts[worker]
+		c.Stop = ctx.Err
 		c.Reset(t)
 		defer c.Reset(nil) // the store gives back what the trace holds
 		if p.pipeline == nil {

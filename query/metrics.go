@@ -198,7 +198,7 @@ func (m *metrics) compares() bool {
 
 // byTrace goes over whole traces, the newest first, which any query can be answered from.
 func (m *metrics) byTrace(ctx context.Context) error {
-	c := &eval.Context{}
+	c := &eval.Context{Stop: ctx.Err}
 	told := time.Now()
 	for t, err := range m.engine.Scan(ctx, m.plan.scan, &m.report.ScanReport) {
 		if err != nil {

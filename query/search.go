@@ -199,7 +199,7 @@ func (s *search) run(ctx context.Context) error {
 	}
 	sc := s.plan.scan
 	sc.Before = s.after.Position
-	c := &eval.Context{}
+	c := &eval.Context{Stop: ctx.Err}
 	for t, err := range s.engine.traces(ctx, s.plan, sc, &s.report.ScanReport) {
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 // Context is one whole trace that is asked about. It works out what is asked of the whole when it is needed, once. It is not for concurrent use.
 type Context struct {
 	Trace *trace.Trace
+	Stop  func() error // is asked between sets of spans, of which a trace may have many: its error ends the evaluation; nil: nobody is asked
 
 	arranged bool
 	tree     trace.Tree
@@ -27,11 +28,18 @@ func NewContext(t *trace.Trace) *Context { return &Context{Trace: t} }
 
 // Reset makes the context one of another trace, and keeps its memory.
 func (c *Context) Reset(t *trace.Trace) {
-	*c = Context{Trace: t, rows: c.rows[:0], children: c.children[:0]}
+	*c = Context{Trace: t, Stop: c.Stop, rows: c.rows[:0], children: c.children[:0]}
 }
 
-// Err returns why what was evaluated on the trace since Reset has no result, an error of kind TooLarge; nil mostly.
+// Err returns why what was evaluated on the trace since Reset has no result, an error of kind TooLarge or that of Stop; nil mostly.
 func (c *Context) Err() error { return c.err }
+
+func (c *Context) stopped() bool {
+	if c.err == nil && c.Stop != nil {
+		c.err = c.Stop()
+	}
+	return c.err != nil
+}
 
 // At returns span i of the trace, to be looked at.
 func (c *Context) At(i int) At { return At{Span: &c.Trace.Spans[i], Trace: c, Index: int32(i)} }

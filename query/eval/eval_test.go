@@ -1,6 +1,8 @@
 package eval_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/clewtrace/clew/query/eval"
@@ -39,6 +41,33 @@ func TestCompare(t *testing.T) {
 	} {
 		if got := eval.Compare(c.op, c.a, c.b); got != c.want {
 			t.Errorf("%s %s %s is %v", c.a.Text(), c.op, c.b.Text(), got)
+		}
+	}
+}
+
+// TestStop: what takes long on one trace, of which there are many sets, ends when it is told to.
+func TestStop(t *testing.T) {
+	one := &trace.Trace{}
+	for i := range 100 {
+		s := trace.Span{TraceID: trace.ID{1}, ID: trace.SpanID{byte(i), 1}, Name: fmt.Sprint(i), Resource: &trace.Resource{}, Scope: &trace.Scope{}}
+		one.Spans = append(one.Spans, s)
+	}
+	for _, text := range []string{"{ } | by(name) | { } !> { }", "{ } | by(name) | ({ } | count()) > 1", "{ } | by(name) | by(name)", "{ } | by(name) | coalesce()"} {
+		q, err := traceql.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked, enough := 0, errors.New("enough")
+		c := &eval.Context{Stop: func() error {
+			if asked++; asked > 3 {
+				return enough
+			}
+			return nil
+		}}
+		c.Reset(one)
+		sets := eval.Build(q.Search).Eval(c)
+		if want := text != "{ } | by(name) | coalesce()"; want != (c.Err() == enough) || want != (len(sets) == 0) || asked > 4 {
+			t.Errorf("%s: %d sets, %v, asked %d times", text, len(sets), c.Err(), asked)
 		}
 	}
 }

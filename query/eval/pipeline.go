@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -26,8 +25,10 @@ func CompareLabels(a, b []Label) int {
 		if x.Name != y.Name {
 			return strings.Compare(x.Name, y.Name)
 		}
-		c, _ := order(x.Value, y.Value) // arrays, and values of different types, have no order but that of their keys
-		return cmp.Or(c, strings.Compare(x.Value.Key(), y.Value.Key()))
+		if c, _ := order(x.Value, y.Value); c != 0 {
+			return c
+		}
+		return strings.Compare(x.Value.Key(), y.Value.Key()) // arrays, and values of different types, have no other order
 	})
 }
 
@@ -127,6 +128,9 @@ func (b *builder) stage(s traceql.Stage) stage {
 	choose := b.spanset(s.(traceql.Spanset))
 	return func(c *Context, in []Set) (out []Set) {
 		for _, set := range in {
+			if c.stopped() {
+				return nil
+			}
 			if spans := choose(c, set.Spans); len(spans) > 0 {
 				out = append(out, Set{spans, set.By})
 			}
@@ -225,15 +229,16 @@ func Silent(s traceql.Spanset) bool {
 }
 
 // together returns the spans of all sets.
-func together(sets []Set) (all []int32) {
-	for i, s := range sets {
-		if i == 0 {
-			all = s.Spans
-			continue
-		}
-		all = union(all, s.Spans)
+func together(sets []Set) []int32 {
+	if len(sets) == 1 {
+		return sets[0].Spans
 	}
-	return all
+	var all []int32
+	for _, s := range sets {
+		all = append(all, s.Spans...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func coalesce(_ *Context, in []Set) []Set { return []Set{{Spans: together(in)}} }
@@ -243,12 +248,16 @@ func groupBy(n *traceql.GroupBy) stage {
 	value, name := Valuer(n.By), n.By.String()
 	return func(c *Context, in []Set) (out []Set) {
 		for _, set := range in {
+			if c.stopped() {
+				return nil
+			}
 			begin, groups := len(out), map[string]int{}
 			put := func(i int32, v Value) {
-				k, ok := groups[v.Key()]
+				key := v.Key()
+				k, ok := groups[key]
 				if !ok {
 					k = len(out)
-					groups[v.Key()] = k
+					groups[key] = k
 					out = append(out, Set{By: append(slices.Clip(set.By), Label{name, v})})
 				}
 				out[k].Spans = append(out[k].Spans, i)

@@ -12,6 +12,9 @@ func (b *builder) scalarFilter(n *traceql.ScalarFilter) stage {
 	x, y := b.scalar(n.X), b.scalar(n.Y)
 	return func(c *Context, in []Set) (out []Set) {
 		for _, set := range in {
+			if c.stopped() {
+				return nil
+			}
 			if Compare(n.Op, x(c, set), y(c, set)) {
 				out = append(out, set)
 			}
