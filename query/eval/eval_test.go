@@ -66,7 +66,7 @@ func TestStop(t *testing.T) {
 		}}
 		c.Reset(one)
 		sets := eval.Build(q.Search).Eval(c)
-		if want := text != "{ } | by(name) | coalesce()"; want != (c.Err() == enough) || want != (len(sets) == 0) || asked > 4 {
+		if want := text != "{ } | by(name) | coalesce()"; want != errors.Is(c.Err(), enough) || want != (len(sets) == 0) || asked > 4 {
 			t.Errorf("%s: %d sets, %v, asked %d times", text, len(sets), c.Err(), asked)
 		}
 	}
