@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -40,10 +41,17 @@ func testAll(ctx context.Context, args []string) error {
 	})
 	lanes.Go(func() {
 		goErr = step(ctx, "go test -race", func(ctx context.Context) error {
-			return t.goTest(ctx, append([]string{"-race", "-timeout=30m"}, packages(args)...))
+			all, err := packages(ctx, args)
+			if err != nil {
+				return err
+			}
+			return t.goTest(ctx, append([]string{"-race", "-timeout=30m"}, all...))
 		})
 	})
 	lanes.Wait()
+	if len(args) == 0 {
+		goErr = errors.Join(goErr, step(ctx, "go test "+overload, func(ctx context.Context) error { return t.goTest(ctx, []string{"-timeout=30m", overload}) }))
+	}
 	browserErr := step(ctx, "test the page in a browser", t.playwright)
 	err = errors.Join(pageErr, lintErr, goErr, browserErr, ctx.Err())
 	if err != nil {
@@ -56,11 +64,19 @@ func testAll(ctx context.Context, args []string) error {
 	return nil
 }
 
-func packages(args []string) []string {
-	if len(args) == 0 {
-		return []string{"./..."}
+// overload is tested alone, and without the race detector, with which it could not send more than the server can take.
+const overload = "./test/overload"
+
+// packages returns what was named, or all packages but overload.
+func packages(ctx context.Context, args []string) ([]string, error) {
+	if len(args) > 0 {
+		return args, nil
 	}
-	return args
+	out, err := output(ctx, call{name: "go", args: []string{"list", "./..."}})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(strings.Fields(out), func(p string) bool { return strings.HasSuffix(p, strings.TrimPrefix(overload, ".")) }), nil
 }
 
 // endToEnd runs what needs a running server: the browser's tests and test/.

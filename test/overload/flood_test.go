@@ -34,10 +34,14 @@ func newFlood(t *testing.T, s *testkit.Server, b *book, n int, rate float64) *fl
 		f.turns = make(chan struct{})
 		f.work.Go(func() { f.pace(rate) })
 	}
+	var forms []*form
+	for _, w := range ways {
+		forms = append(forms, &form{t: t, way: w})
+	}
 	for i := range n {
-		w := ways[i%len(ways)]
-		send := w.open(s)
-		f.work.Go(func() { f.run(w, send) })
+		form := forms[i%len(forms)]
+		send := form.way.open(s)
+		f.work.Go(func() { f.run(form, send) })
 	}
 	return f
 }
@@ -86,13 +90,13 @@ func (f *flood) turn() bool {
 	}
 }
 
-func (f *flood) run(w way, send sender) {
+func (f *flood) run(form *form, send sender) {
 	for {
 		if !f.turn() {
 			return
 		}
 		n := f.book.next()
-		raw := w.encode(batch(n))
+		raw := form.batch(n)
 		for {
 			f.book.offer()
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), answerTimeout)
@@ -105,9 +109,9 @@ func (f *flood) run(w way, send sender) {
 			if !errors.Is(err, errPushBack) {
 				f.book.note(n, unknown)
 				if errors.Is(err, errWrong) {
-					f.t.Errorf("%s: batch %d: %v", w.name, n, err)
+					f.t.Errorf("%s: batch %d: %v", form.way.name, n, err)
 				} else if !f.killing.Load() { // as of a connection that timed out, on a machine that has much else to do
-					f.t.Logf("%s: batch %d: %v", w.name, n, err)
+					f.t.Logf("%s: batch %d: %v", form.way.name, n, err)
 				}
 				return
 			}

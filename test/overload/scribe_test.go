@@ -14,20 +14,32 @@ import (
 	"github.com/clewtrace/clew/wire/zipkin"
 )
 
-// scribeCall returns the frame of a call of Log.
-func scribeCall(spans []trace.Span) []byte {
+// scribeSpans returns spans in Thrift, each with its length before it.
+func scribeSpans(spans []trace.Span) (out []byte) {
+	for i := range spans {
+		begin := len(out)
+		out = zipkin.AppendThriftSpan(append(out, 0, 0, 0, 0), &spans[i])
+		binary.BigEndian.PutUint32(out[begin:], uint32(len(out)-begin-4))
+	}
+	return out
+}
+
+// scribeCall returns the frame of a call of Log with what scribeSpans made.
+func scribeCall(raw []byte) []byte {
 	w := thrift.Writer{Out: make([]byte, 4)}
 	w.Message(thrift.Message{Type: thrift.Call, Name: []byte("Log")})
 	w.Struct()
 	w.Field(1<<8 | thrift.List)
-	w.List(thrift.Struct, len(spans))
-	for i := range spans {
+	w.List(thrift.Struct, batchSpans)
+	for len(raw) > 0 {
+		n := 4 + binary.BigEndian.Uint32(raw)
 		w.Struct()
 		w.Field(1<<8 | thrift.String)
 		w.String("zipkin")
 		w.Field(2<<8 | thrift.String)
-		w.String(base64.StdEncoding.EncodeToString(zipkin.AppendThriftSpan(nil, &spans[i])))
+		w.String(base64.StdEncoding.EncodeToString(raw[4:n]))
 		w.End()
+		raw = raw[n:]
 	}
 	w.End()
 	binary.BigEndian.PutUint32(w.Out, uint32(len(w.Out)-4))

@@ -34,6 +34,8 @@ var errWrong = errors.New("wrong answer")
 type way struct {
 	name   string
 	encode func(spans []trace.Span) []byte
+	hex    bool                    // IDs are written in hexadecimal, not as their bytes
+	pack   func(raw []byte) []byte // makes of what was encoded what is sent
 	open   func(s *testkit.Server) sender
 }
 
@@ -42,12 +44,12 @@ type sender func(ctx context.Context, raw []byte) error
 
 // Most are compressed: sending costs little then, beside what receiving costs.
 var ways = []way{
-	{"OTLP/HTTP", zipped(otlp), overHTTP("otlp_http", "/v1/traces", "application/x-protobuf", http.StatusOK)},
-	{"OTLP/gRPC", zipped(otlp), overGRPC("otlp_grpc", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")},
-	{"Zipkin", zipped(zipkinJSON), overHTTP("zipkin", "/api/v2/spans", "application/json", http.StatusAccepted)},
-	{"Jaeger/HTTP", zipped(jaegerThrift), overHTTP("jaeger_http", "/api/traces", "application/x-thrift", http.StatusAccepted)},
-	{"Jaeger/gRPC", zipped(jaegerProto), overGRPC("jaeger_grpc", "/jaeger.api_v2.CollectorService/PostSpans")},
-	{"scribe", scribeCall, overScribe},
+	{"OTLP/HTTP", otlp, false, zipped, overHTTP("otlp_http", "/v1/traces", "application/x-protobuf", http.StatusOK)},
+	{"OTLP/gRPC", otlp, false, zipped, overGRPC("otlp_grpc", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")},
+	{"Zipkin", zipkinJSON, true, zipped, overHTTP("zipkin", "/api/v2/spans", "application/json", http.StatusAccepted)},
+	{"Jaeger/HTTP", jaegerThrift, false, zipped, overHTTP("jaeger_http", "/api/traces", "application/x-thrift", http.StatusAccepted)},
+	{"Jaeger/gRPC", jaegerProto, false, zipped, overGRPC("jaeger_grpc", "/jaeger.api_v2.CollectorService/PostSpans")},
+	{"scribe", scribeSpans, false, scribeCall, overScribe},
 }
 
 // batch returns the spans of a batch: one trace.
@@ -88,21 +90,19 @@ func jaegerThrift(spans []trace.Span) []byte { return jaeger.AppendThriftBatch(n
 
 func jaegerProto(spans []trace.Span) []byte { return jaeger.AppendPostSpans(nil, spans) }
 
-func zipped(encode func([]trace.Span) []byte) func([]trace.Span) []byte {
-	return func(spans []trace.Span) []byte {
-		var out bytes.Buffer
-		z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-		if err == nil {
-			_, err = z.Write(encode(spans))
-		}
-		if err == nil {
-			err = z.Close()
-		}
-		if err != nil {
-			panic(err) // a buffer takes everything
-		}
-		return out.Bytes()
+func zipped(raw []byte) []byte {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err == nil {
+		_, err = z.Write(raw)
 	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return out.Bytes()
 }
 
 // overHTTP posts to a listener. A push-back is 429 or 503 with Retry-After.
