@@ -41,7 +41,7 @@ func (b *book) wait(t *testing.T, batches int) {
 func backUp(t *testing.T, s *testkit.Server, dest string, flags ...string) (copied, all int, name string) {
 	t.Helper()
 	r := testkit.Run(t, nil, append([]string{"backup", dest, "--admin", s.URL("admin")}, flags...)...)
-	m := regexp.MustCompile(`backup (\S+)  .* in (\d+) files; copied (\d+) files`).FindStringSubmatch(r.Stdout)
+	m := regexp.MustCompile(`backup (\S+)  .* in (\d+) files?; copied (\d+) files?`).FindStringSubmatch(r.Stdout)
 	if r.Status != 0 || m == nil {
 		t.Fatalf("clew backup: %+v\nlog of clew:\n%s", r, strings.Join(s.Log(), "\n"))
 	}
