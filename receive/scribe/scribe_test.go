@@ -98,6 +98,19 @@ func (s *server) dial(t testing.TB) *client {
 	return &client{t, c, bufio.NewReader(c)}
 }
 
+// until waits until the server waits for a call of a client, or does not.
+func (s *server) until(c *client, waits bool) {
+	for is := !waits; is != waits; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		for k, w := range s.conns {
+			if k.conn.RemoteAddr().String() == c.LocalAddr().String() {
+				is = w
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
 // counted holds that a metric has a value.
 func (s *server) counted(t testing.TB, line string) {
 	t.Helper()
@@ -432,23 +445,21 @@ func TestTooManyFiles(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	k := &sink{gate: make(chan struct{}), began: make(chan string, 1)}
 	s := start(t, k, 1<<20, 8<<20)
+	release := sync.OnceFunc(func() { close(k.gate) })
+	t.Cleanup(release)
 	silent, working, arriving := s.dial(t), s.dial(t), s.dial(t)
 	silent.send(framed(callOf(1, false)))
 	silent.answer()
+	s.until(silent, true)
 	whole := framed(callOf(3, false))
+	arriving.send(framed(callOf(0, false)))
+	arriving.answer()
+	s.until(arriving, true)
 	arriving.send(whole[:10])
+	s.until(arriving, false)
 	working.send(framed(callOf(2, false, entryOf{"zipkin", plain("a")})))
 	<-k.began
-	for waits := 1; waits != 2; { // silent and working wait for a call; arriving does not
-		s.mu.Lock()
-		waits = 0
-		for _, w := range s.conns {
-			if w {
-				waits++
-			}
-		}
-		s.mu.Unlock()
-	}
+	s.until(working, true)
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(t.Context()) }()
 	silent.ended()
@@ -459,7 +470,7 @@ func TestShutdown(t *testing.T) {
 	if got := arriving.answer(); got != "3 Log 0" {
 		t.Errorf("%q; want OK", got)
 	}
-	close(k.gate)
+	release()
 	if got := working.answer(); got != "2 Log 0" {
 		t.Errorf("%q; want OK", got)
 	}
