@@ -3,7 +3,6 @@ package tempo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -19,30 +18,10 @@ import (
 	"github.com/clewtrace/clew/internal/testkit"
 )
 
-// raw is a codec of messages that are bytes already.
-type raw struct{}
-
-func (raw) Name() string { return "proto" }
-func (raw) Marshal(v any) ([]byte, error) {
-	if b, ok := v.([]byte); ok {
-		return b, nil
-	}
-	return nil, fmt.Errorf("%T is no []byte", v)
-}
-
-func (raw) Unmarshal(data []byte, v any) error {
-	b, ok := v.(*[]byte)
-	if !ok {
-		return fmt.Errorf("%T is no *[]byte", v)
-	}
-	*b = slices.Clone(data)
-	return nil
-}
-
 // stream makes a call of StreamingQuerier, as Grafana does at the address that it has for HTTP, and returns the messages of its answer.
 func stream(ctx context.Context, t testing.TB, at, method string, question []byte) (got [][]byte, err error) {
 	t.Helper()
-	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
+	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(testkit.RawCodec{})))
 	if err != nil {
 		t.Fatal(err)
 	}

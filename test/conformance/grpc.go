@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/clewtrace/clew/internal/testkit"
 )
 
 // call asks a question over gRPC. The answer is the list of the messages that came, or the text of a refusal.
@@ -51,33 +53,9 @@ func (a *asker) call(ctx context.Context, q *question) (string, error) {
 	return compare(a.occasion.fill(q.answer), got), nil
 }
 
-// raw is a codec of messages that are bytes already.
-type raw struct{}
-
-// Name is the subtype of the content that is sent.
-func (raw) Name() string { return "proto" }
-
-// Marshal takes []byte.
-func (raw) Marshal(v any) ([]byte, error) {
-	if b, ok := v.([]byte); ok {
-		return b, nil
-	}
-	return nil, fmt.Errorf("%T is no []byte", v)
-}
-
-// Unmarshal fills a *[]byte.
-func (raw) Unmarshal(data []byte, v any) error {
-	b, ok := v.(*[]byte)
-	if !ok {
-		return fmt.Errorf("%T is no *[]byte", v)
-	}
-	*b = slices.Clone(data)
-	return nil
-}
-
 // stream makes a call of Tempo's StreamingQuerier, whose messages it decodes strictly. Of a stream's messages the last says all.
 func (a *asker) stream(ctx context.Context, q *question) (messages []json.RawMessage, code, text string, err error) {
-	conn, err := grpc.NewClient(a.backend.at[q.dialect], grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
+	conn, err := grpc.NewClient(a.backend.at[q.dialect], grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(testkit.RawCodec{})))
 	if err != nil {
 		return nil, "", "", err
 	}
